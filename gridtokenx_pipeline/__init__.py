@@ -1,0 +1,1 @@
+"""GridTokenX Pipeline: metered energy to settled trades, certificates and chain receipts."""
