@@ -131,6 +131,26 @@ MESSAGE_OUTCOMES = Table(
 )
 
 
+METERS = Table(
+    schema="core",
+    name="meters",
+    comment="The meters of the configuration and the devices that stand for them.",
+    columns=(
+        _ZONE,
+        _METER,
+        Column("building", Type.TEXT, "Building."),
+        Column("building_type", Type.TEXT, "academic, residential, administrative, athletic, research or support."),
+        Column("rated_kw", Type.INTEGER, "Rated power of the generation.", "kW"),
+        Column("battery_kwh", Type.INTEGER, "Capacity of the battery.", "kWh"),
+        Column("baseline_kw", Type.INTEGER, "Baseline load.", "kW"),
+        Column("device_lfdi", Type.TEXT, "LFDI of the device that stands for the meter now; null where none is registered.", nullable=True),
+        Column("device_status", Type.TEXT, "active, suspended or revoked.", nullable=True),
+    ),
+    key=("meter_id",),
+    window=None,
+)
+
+
 def _energy_table(name: str, length: str, extra: tuple[Column, ...] = ()) -> Table:
     """`core.energy_*`: the same columns at another interval length."""
     energies = tuple(
@@ -175,4 +195,4 @@ ENERGY_15S = _energy_table("energy_15s", "15 s")
 ENERGY_5MIN = _energy_table("energy_5min", "5 min")
 ENERGY_15MIN = _energy_table("energy_15min", "15 min")
 
-TABLES = (READING_TYPES, READINGS, REJECTED_READINGS, TELEMETRY, MESSAGE_OUTCOMES, ENERGY_15S, ENERGY_5MIN, ENERGY_15MIN)
+TABLES = (METERS, READING_TYPES, READINGS, REJECTED_READINGS, TELEMETRY, MESSAGE_OUTCOMES, ENERGY_15S, ENERGY_5MIN, ENERGY_15MIN)

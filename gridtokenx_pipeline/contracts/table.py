@@ -66,7 +66,7 @@ class Table:
     """A table's contract.
 
     `key` identifies a row for ever: a second row with the same key is an error, not a version.
-    `window` is the timestamp column by which whole hours or days are replaced.
+    `window` is the timestamp column by which whole hours or days are replaced; a table without one is replaced whole.
     """
 
     schema: str
@@ -74,12 +74,12 @@ class Table:
     comment: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
-    window: str
+    window: str | None
     by_name: dict[str, Column] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         by_name = {column.name: column for column in self.columns}
-        missing = [name for name in (*self.key, self.window) if name not in by_name]
+        missing = [name for name in (*self.key, *filter(None, [self.window])) if name not in by_name]
         if missing or len(by_name) != len(self.columns):
             raise ValueError(f"{self.full_name}: bad contract (missing {missing}, or a column named twice)")
         object.__setattr__(self, "by_name", by_name)
@@ -108,7 +108,7 @@ class Table:
         extra = [name for name in frame.columns if name not in wanted]
         if missing or extra:
             raise ContractViolation(f"{self.full_name}: missing columns {missing}, unexpected columns {extra}")
-        frame = frame.select(wanted)
+        frame = frame.select(list(wanted))
         wrong = [f"{n}: {frame.schema[n]}, not {t}" for n, t in wanted.items() if frame.schema[n] != t]
         if wrong:
             raise ContractViolation(f"{self.full_name}: wrong types: {'; '.join(wrong)}")

@@ -1,0 +1,26 @@
+-- 15 s, 5 min, 15 min and the mart must agree to the milli-watt-hour, meter by meter, on every day the mart was built for.
+{% set channels = ['generation_wh', 'load_wh', 'charge_wh', 'discharge_wh', 'import_wh', 'export_wh'] %}
+with levels as (
+    {% for level, relation in [
+        ('15s', source('core', 'energy_15s')),
+        ('5min', source('core', 'energy_5min')),
+        ('15min', source('core', 'energy_15min')),
+        ('mart', ref('fct_energy_5min')),
+    ] %}
+    select
+        '{{ level }}' as level,
+        meter_id,
+        cast(interval_start as date) as day
+        {% for channel in channels %}, coalesce(sum({{ channel }}), 0) as {{ channel }}{% endfor %}
+    from {{ relation }}
+    group by all
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+)
+
+select meter_id, day
+from levels
+where day in (select cast(interval_start as date) from {{ ref('fct_energy_5min') }})
+group by meter_id, day
+having count(*) <> 4
+    {% for channel in channels %} or min({{ channel }}) <> max({{ channel }}){% endfor %}

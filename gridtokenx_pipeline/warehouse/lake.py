@@ -1,0 +1,297 @@
+"""The warehouse: DuckLake on DuckDB. The only module that opens it, for writing or for reading.
+
+Readers never block on writers and never see half a write. The SQLite catalog takes one writer at a time: a
+transaction that loses the race is rolled back and tried again, so every write is expressed as data
+(`Replace`, `Append`, `SetState`) that can be applied again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import tenacity
+
+from gridtokenx_pipeline.contracts import TABLES, Table, Type
+
+from .extensions import ensure_extension_directory
+
+if TYPE_CHECKING:
+    import polars as pl
+
+LAKE = "lake"
+_RETRYABLE = ("database is locked", "failed to commit", "conflict")
+
+
+class WarehouseMissing(FileNotFoundError):
+    """There is no warehouse yet where one was to be read."""
+
+
+class ContractDrift(RuntimeError):
+    """A stored table does not have the columns its contract states."""
+
+
+@dataclass(frozen=True)
+class Replace:
+    """Put `frame` (contract frame of `table`) in the place of all rows with `start` <= window < `end`.
+
+    A table without a window is replaced whole. `where` (SQL over the stored columns) narrows what is replaced.
+    """
+
+    table: Table
+    frame: pl.DataFrame
+    start: dt.datetime = dt.datetime.min.replace(tzinfo=dt.UTC)
+    end: dt.datetime = dt.datetime.max.replace(tzinfo=dt.UTC)
+    where: str = "true"
+
+
+@dataclass(frozen=True)
+class Append:
+    """Add the rows of `frame` whose key `table` does not have yet; rows it has stay as they are."""
+
+    table: Table
+    frame: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class SetState:
+    """Set `state` on the rows of `table` that have these keys; `keys` holds key columns only."""
+
+    table: Table
+    keys: pl.DataFrame
+    state: str
+
+
+Change = Replace | Append | SetState
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a change did: rows now in its window (or added, or set), and whether anything differed from before."""
+
+    table: str
+    rows: int
+    changed: bool
+
+
+class Warehouse:
+    """A DuckLake under one directory: `catalog.sqlite` and Parquet files in `files/`.
+
+    One object holds one connection and is for one thread; open another object for another thread.
+    """
+
+    def __init__(self, directory: Path, extensions: Path | None = None, *, read_only: bool = False) -> None:
+        self.directory = directory
+        self.extensions = extensions or directory / "extensions"
+        self.read_only = read_only
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    @property
+    def catalog(self) -> Path:
+        """The catalog database."""
+        return self.directory / "catalog.sqlite"
+
+    @property
+    def attach_uri(self) -> str:
+        """What DuckDB (and dbt) attach."""
+        return f"ducklake:sqlite:{self.catalog}"
+
+    @property
+    def files(self) -> Path:
+        """The Parquet files' directory."""
+        return self.directory / "files"
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Return this object's connection, opened and attached on first use; a writer creates missing tables.
+
+        Raises `WarehouseMissing` when opened read-only before anything was written.
+        """
+        if self._connection is None:
+            if self.read_only and not self.catalog.exists():
+                raise WarehouseMissing(f"no warehouse at {self.directory}: run the pipeline first (gridtokenx demo)")
+            self.directory.mkdir(parents=True, exist_ok=True)
+            config = {"extension_directory": str(ensure_extension_directory(self.extensions))}
+            connection = duckdb.connect(":memory:", config=config)
+            connection.execute("LOAD ducklake; LOAD sqlite_scanner; SET TimeZone = 'UTC'")
+            _retrying()(self._attach, connection)
+            self._connection = connection
+            if not self.read_only:
+                self._ensure_tables(TABLES)
+        return self._connection
+
+    def _attach(self, connection: duckdb.DuckDBPyConnection) -> None:
+        mode = ", READ_ONLY" if self.read_only else ""
+        connection.execute(f"ATTACH IF NOT EXISTS '{self.attach_uri}' AS {LAKE} (DATA_PATH '{self.files}/'{mode})")
+        connection.execute(f"USE {LAKE}")
+
+    def close(self) -> None:
+        """Close the connection; the next use opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Warehouse:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
+        """Run a query and return its rows with the types of the stored columns (energy as decimals)."""
+        return _retrying()(lambda: self.connect().execute(sql, list(parameters)).pl())
+
+    def read(self, table: Table, where: str = "true", parameters: Sequence[Any] = ()) -> pl.DataFrame:
+        """Return rows of `table` as a pipeline frame, ordered by the table's key."""
+        columns = ", ".join(
+            f"CAST({column.name} * 1000 AS BIGINT) AS {column.frame_name}" if column.type is Type.ENERGY else column.name
+            for column in table.columns
+        )
+        order = ", ".join(table.key)
+        frame = self.query(f"SELECT {columns} FROM {table.full_name} WHERE {where} ORDER BY {order}", parameters)
+        return frame.cast(table.frame_schema())  # type: ignore[arg-type]
+
+    def read_window(self, table: Table, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
+        """Return the rows of `table` with `start` <= window < `end` as a pipeline frame, ordered by key."""
+        return self.read(table, *_bounds(table, start, end))
+
+    def commit(self, *changes: Change) -> list[Written]:
+        """Apply all changes in one transaction, or none; a lost race with another writer is tried again.
+
+        A `Replace` by equal rows writes nothing, so that re-running a partition leaves no trace.
+        Raises `ContractViolation` before anything is written when a frame does not fit its table.
+        """
+        prepared = [self._conform(change) for change in changes]
+        return _retrying()(self._apply, prepared)
+
+    def _conform(self, change: Change) -> Change:
+        if isinstance(change, SetState):
+            return change
+        frame = change.table.conform(change.frame)
+        if isinstance(change, Append):
+            return Append(change.table, frame)
+        if change.table.window is None:
+            return Replace(change.table, frame, where=change.where)
+        window = frame[change.table.window]
+        if len(frame) and not (change.start <= window.min() and window.max() < change.end):  # type: ignore[operator]
+            raise ValueError(f"{change.table.full_name}: rows outside {change.start} to {change.end}")
+        return Replace(change.table, frame, change.start, change.end, change.where)
+
+    def _apply(self, changes: Iterable[Change]) -> list[Written]:
+        connection = self.connect()
+        connection.execute("BEGIN")
+        try:
+            written = [self._apply_one(connection, change) for change in changes]
+            if any(w.changed for w in written):
+                connection.execute("COMMIT")
+            else:
+                connection.execute("ROLLBACK")
+        except BaseException:
+            try:
+                connection.execute("ROLLBACK")
+            except duckdb.Error:
+                self.close()
+            raise
+        return written
+
+    def _apply_one(self, connection: duckdb.DuckDBPyConnection, change: Change) -> Written:
+        table = change.table
+        if isinstance(change, SetState):
+            connection.register("change_keys", change.keys)
+            match = " AND ".join(f"t.{name} = k.{name}" for name in change.keys.columns)
+            row = connection.execute(
+                f"UPDATE {table.full_name} AS t SET state = ? FROM change_keys AS k WHERE {match} AND t.state <> ?",
+                [change.state, change.state],
+            ).fetchone()
+            rows = int(row[0]) if row else 0
+            return Written(table.full_name, rows, rows > 0)
+        if isinstance(change, Append):
+            connection.register("change_frame", change.frame)
+            match = " AND ".join(f"t.{name} = f.{table.by_name[name].frame_name}" for name in table.key)
+            row = connection.execute(
+                f"INSERT INTO {table.full_name} BY NAME {_stored(table)} "
+                f"WHERE NOT EXISTS (SELECT 1 FROM {table.full_name} AS t WHERE {match})"
+            ).fetchone()
+            rows = int(row[0]) if row else 0
+            return Written(table.full_name, rows, rows > 0)
+        keys = [table.by_name[name].frame_name for name in table.key]
+        bounds, parameters = _bounds(table, change.start, change.end)
+        before = self.read(table, f"{bounds} AND {change.where}", parameters)
+        if before.equals(change.frame.sort(keys)):
+            return Written(table.full_name, len(before), changed=False)
+        connection.execute(f"DELETE FROM {table.full_name} WHERE {bounds} AND {change.where}", list(parameters))
+        if len(change.frame):
+            connection.register("change_frame", change.frame.sort(keys))
+            connection.execute(f"INSERT INTO {table.full_name} BY NAME {_stored(table)}")
+        return Written(table.full_name, len(change.frame), changed=True)
+
+    def _ensure_tables(self, tables: Iterable[Table]) -> None:
+        connection = self.connect()
+        rows = connection.execute(
+            f"SELECT schema_name || '.' || table_name, list(column_name) FROM duckdb_columns() WHERE database_name = '{LAKE}' GROUP BY 1"
+        ).fetchall()
+        stored = {name: set(columns) for name, columns in rows}
+        missing = []
+        for table in tables:
+            columns = stored.get(table.full_name)
+            if columns is None:
+                missing.append(table)
+            elif lacking := [c.name for c in table.columns if c.name not in columns]:
+                raise ContractDrift(f"{table.full_name} was made by another version: it lacks {', '.join(lacking)}")
+        if missing:
+            _retrying()(self._create, missing)
+
+    def _create(self, tables: Iterable[Table]) -> None:
+        connection = self.connect()
+        connection.execute(f"CALL {LAKE}.set_option('parquet_compression', 'zstd')")
+        connection.execute("BEGIN")
+        try:
+            for table in tables:
+                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {table.schema}")
+                columns = ", ".join(f"{c.name} {c.type.sql}{'' if c.nullable else ' NOT NULL'}" for c in table.columns)
+                connection.execute(f"CREATE TABLE IF NOT EXISTS {table.full_name} ({columns})")
+                connection.execute(f"COMMENT ON TABLE {table.full_name} IS {_literal(table.comment)}")
+                for column in table.columns:
+                    comment = f"{column.comment} [{column.unit}]" if column.unit else column.comment
+                    connection.execute(f"COMMENT ON COLUMN {table.full_name}.{column.name} IS {_literal(comment)}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+
+def _stored(table: Table) -> str:
+    """The query that turns the registered frame into stored columns: milli-watt-hours become exact decimals."""
+    columns = ", ".join(
+        f"CAST(f.{c.frame_name} AS DECIMAL(18,0)) * 0.001::DECIMAL(4,3) AS {c.name}" if c.type is Type.ENERGY else f"f.{c.name}"
+        for c in table.columns
+    )
+    return f"SELECT {columns} FROM change_frame AS f"
+
+
+def _bounds(table: Table, start: dt.datetime, end: dt.datetime) -> tuple[str, tuple[dt.datetime, ...]]:
+    """The condition of a window, and its parameters."""
+    if table.window is None:
+        return "true", ()
+    return f"{table.window} >= ? AND {table.window} < ?", (start, end)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _lost_race(error: BaseException) -> bool:
+    text = str(error).lower()
+    return isinstance(error, duckdb.Error) and any(phrase in text for phrase in _RETRYABLE)
+
+
+def _retrying() -> tenacity.Retrying:
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_lost_race),
+        wait=tenacity.wait_random_exponential(multiplier=0.05, max=1.0),
+        stop=tenacity.stop_after_attempt(60),
+        reraise=True,
+    )
