@@ -172,6 +172,11 @@ class Settings(BaseSettings):
         return self.data / "solana"
 
     @property
+    def payer_key(self) -> Path:
+        """The fee payer's key file."""
+        return self.solana_dir / "payer.json"
+
+    @property
     def simulator_dir(self) -> Path:
         """What simulated meters remember."""
         return self.data / "simulator"

@@ -1,0 +1,160 @@
+"""One meter's session with the server: discovery, registration, posting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from ieee2030_5.client import Client, ClientError, Refused, Retry
+
+from .device import mirror_usage_point
+from .models import Building, Site
+
+_NOT_FOUND = 404
+_ACCESS = (401, 403)
+
+
+class NotRegistered(ClientError):
+    """The server lists no EndDevice with this meter's LFDI."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A building's meter and its certificate and key (PEM files)."""
+
+    building: Building
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a fleet is simulated and where it reports.
+
+    `seed` fixes every reading; `memory_dir` is where meters remember. Live meters spread their posts over `jitter_s` after an
+    interval's end, and go on where they stopped if that was at most `resume_s` ago.
+    """
+
+    base_url: str
+    ca: Path
+    site: Site
+    memory_dir: Path
+    seed: int = 42
+    timeout_s: float = 30.0
+    retry: Retry = field(default_factory=Retry)
+    jitter_s: float = 3.0
+    resume_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An interval the server would not take; `start_s` in epoch seconds."""
+
+    start_s: int
+    status: int
+    reason_code: int | None
+    text: str
+
+
+@dataclass(slots=True)
+class MeterOutcome:
+    """What became of a meter's intervals so far.
+
+    `total` is None for a live meter. `posted` intervals were acknowledged, `refused` ones answered with an error; `retried`
+    counts requests that had to be sent again. `failure` says why the meter stopped (or, live, why it waits) and is None while
+    all is well. `clock_offset_s` is the server's time minus ours.
+    """
+
+    meter_id: str
+    total: int | None = None
+    posted: int = 0
+    retried: int = 0
+    refused: list[Refusal] = field(default_factory=list)
+    failure: str | None = None
+    lfdi: str | None = None
+    location: str | None = None
+    clock_offset_s: float = 0.0
+
+
+class Session:
+    """A connected meter; use it as `async with Session(...) as session`.
+
+    Entering discovers the server from its device capability, takes its time, finds the meter's own EndDevice and posts its mirror
+    usage point. Raises `ieee2030_5.client.ClientError`, or `OSError` or `ieee2030_5.pki.PkiError` for bad certificate files.
+    """
+
+    def __init__(
+        self, device: Device, options: Options, interval_s: int, outcome: MeterOutcome, now: Callable[[], float] = time.time
+    ) -> None:
+        self.outcome = outcome
+        self._device = device
+        self._interval_s = interval_s
+        self._now = now
+        self._location = ""
+        self._counted = 0
+        self._client = Client(
+            options.base_url,
+            ca=options.ca,
+            cert=device.cert,
+            key=device.key,
+            timeout_s=options.timeout_s,
+            retry=options.retry,
+        )
+
+    @property
+    def lfdi(self) -> str:
+        """LFDI of the meter's certificate."""
+        return self._client.lfdi
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        try:
+            self.outcome.lfdi = self.lfdi
+            server = await self._client.time()
+            self.outcome.clock_offset_s = (server.current_time or self._now()) - self._now()
+            if await self._client.end_device() is None:
+                raise NotRegistered(f"{self.outcome.meter_id}: the server has no EndDevice with LFDI {self.lfdi}")
+            await self._register()
+        except BaseException:
+            self._count()
+            await self._client.close()
+            raise
+        self._count()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def _register(self) -> None:
+        point = mirror_usage_point(self._device.building, self.lfdi, self._interval_s)
+        self._location = self.outcome.location = await self._client.post_mirror_usage_point(point)
+
+    async def send(self, document: bytes, start_s: int) -> None:
+        """Post the readings of the interval that starts at `start_s` and count it as posted or refused.
+
+        A server that has forgotten the usage point is told again, once. Raises `ClientError` where nothing was decided: no
+        answer, or no access.
+        """
+        try:
+            try:
+                await self._client.post_readings(self._location, document)
+            except Refused as refused:
+                if refused.status != _NOT_FOUND:
+                    raise
+                await self._register()
+                await self._client.post_readings(self._location, document)
+        except Refused as refused:
+            if refused.status in _ACCESS:
+                raise
+            self.outcome.refused.append(Refusal(start_s, refused.status, refused.reason_code, refused.text))
+        else:
+            self.outcome.posted += 1
+        finally:
+            self._count()
+
+    def _count(self) -> None:
+        self.outcome.retried += self._client.retries - self._counted
+        self._counted = self._client.retries

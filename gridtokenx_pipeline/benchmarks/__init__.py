@@ -1,0 +1,1 @@
+"""Benchmarks: each module has `run()`, which returns one flat dictionary of figures."""

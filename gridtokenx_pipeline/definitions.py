@@ -1,0 +1,76 @@
+"""The Dagster code location."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import dagster as dg
+
+from gridtokenx_pipeline import config
+
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+
+from gridtokenx_pipeline.defs.certificates import assets as certificates_assets  # noqa: E402
+from gridtokenx_pipeline.defs.certificates import checks as certificates_checks  # noqa: E402
+from gridtokenx_pipeline.defs.energy import assets as energy_assets  # noqa: E402
+from gridtokenx_pipeline.defs.energy import checks as energy_checks  # noqa: E402
+from gridtokenx_pipeline.defs.jobs import build_jobs  # noqa: E402
+from gridtokenx_pipeline.defs.landing import assets as landing_assets  # noqa: E402
+from gridtokenx_pipeline.defs.market import assets as market_assets  # noqa: E402
+from gridtokenx_pipeline.defs.market import checks as market_checks  # noqa: E402
+from gridtokenx_pipeline.defs.marts import assets as marts_assets  # noqa: E402
+from gridtokenx_pipeline.defs.marts import project  # noqa: E402
+from gridtokenx_pipeline.defs.operations import assets as operations_assets  # noqa: E402
+from gridtokenx_pipeline.defs.readings import assets as readings_assets  # noqa: E402
+from gridtokenx_pipeline.defs.readings import checks as readings_checks  # noqa: E402
+from gridtokenx_pipeline.defs.resources import Stores  # noqa: E402
+from gridtokenx_pipeline.defs.schedules import build_schedules  # noqa: E402
+from gridtokenx_pipeline.defs.sensors import build_sensors  # noqa: E402
+from gridtokenx_pipeline.defs.settlement import assets as settlement_assets  # noqa: E402
+from gridtokenx_pipeline.defs.settlement import checks as settlement_checks  # noqa: E402
+
+SUITES = [readings_checks.gx_readings, energy_checks.gx_energy_5min, market_checks.gx_trades, certificates_checks.gx_bundles]
+
+
+def build_definitions(stores: Stores | None = None) -> dg.Definitions:
+    """Return the definitions. `stores` replaces the stores of the environment, for a test or a second campus."""
+    stores = stores or Stores()
+    manifest: dict[str, Any] = project.load_manifest(stores.settings if stores.data or stores.config else config.load())
+    marts = marts_assets.build(manifest)
+    jobs = build_jobs(SUITES, marts)
+    by_name = {job.name: job for job in jobs}
+    return dg.Definitions(
+        assets=[
+            landing_assets.load_messages,
+            readings_assets.validate_readings,
+            energy_assets.aggregate_energy,
+            market_assets.clear_market,
+            certificates_assets.issue_certificates,
+            settlement_assets.plan_settlement,
+            settlement_assets.submit_batches,
+            operations_assets.list_meters,
+            marts,
+        ],
+        asset_checks=[
+            landing_assets.messages_match_landing,
+            readings_checks.every_reading_accounted_for,
+            energy_checks.energy_levels_agree,
+            energy_checks.energy_is_complete,
+            market_checks.market_balances,
+            market_checks.settled_energy_unchanged,
+            certificates_checks.certificates_match_generation,
+            settlement_checks.batches_recompute,
+            settlement_checks.receipts_match_chain,
+            *SUITES,
+        ],
+        jobs=jobs,
+        schedules=build_schedules(by_name),
+        sensors=build_sensors(by_name),
+        resources={"stores": stores},
+        # A step in its own process pays for every import again: seconds of start-up for milliseconds of work.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions()

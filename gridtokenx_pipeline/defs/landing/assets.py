@@ -1,0 +1,78 @@
+"""`raw.messages`: what the ingest server acknowledged, loaded once by high-water mark."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import dagster as dg
+
+from gridtokenx_pipeline import clock
+from gridtokenx_pipeline.contracts import ops, raw
+from gridtokenx_pipeline.domain import landing
+from gridtokenx_pipeline.warehouse import Append, Replace
+
+from ..partitions import HOURS, SINGLE_RUN, hours, window
+from ..resources import Stores
+from ..specs import WAREHOUSE_POOL, key, result, spec
+
+LOAD_CHUNK = 20_000
+
+# A message is stamped before its group commit. What was stamped this long ago has been committed, or its server is
+# dead and it was never acknowledged.
+COMMIT_GRACE = dt.timedelta(seconds=5)
+
+
+@dg.multi_asset(
+    name="load_messages",
+    specs=[spec(raw.MESSAGES, kinds=("sqlite", "ducklake"), partitions_def=HOURS)],
+    partitions_def=HOURS,
+    backfill_policy=SINGLE_RUN,
+    pool=WAREHOUSE_POOL,
+)
+def load_messages(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
+    """Append every acknowledged message of the receipt hours that is not loaded yet."""
+    start, end = window(context)
+    read_at = clock.now()
+    marks = dict(
+        stores.warehouse.query(
+            "SELECT segment, max(sequence) FROM raw.messages WHERE received_at >= ? AND received_at < ? GROUP BY segment", (start, end)
+        ).iter_rows()
+    )
+    loaded = 0
+    for segment in stores.landing.segments():
+        if not start <= segment.hour < end:
+            continue
+        mark = marks.get(segment.name, 0)
+        while messages := stores.landing.read(segment, after=mark, limit=LOAD_CHUNK):
+            stores.warehouse.commit(Append(raw.MESSAGES, landing.frame(segment.name, messages)))
+            loaded += len(messages)
+            mark = messages[-1].sequence
+    marks_frame = landing.watermarks(
+        stores.settings.zone, "landing", [hour for hour, _ in hours(start, end)], read_at - COMMIT_GRACE
+    )
+    stores.warehouse.commit(Replace(ops.WATERMARKS, marks_frame, start, end, where="stage = 'landing'"))
+    rows = stores.warehouse.query("SELECT count(*) FROM raw.messages WHERE received_at >= ? AND received_at < ?", (start, end)).item()
+    context.log.info("loaded %d new messages, %d in the window", loaded, rows)
+    return result(raw.MESSAGES, rows, loaded > 0, loaded=loaded)
+
+
+@dg.asset_check(
+    asset=key(raw.MESSAGES),
+    blocking=True,
+    partitions_def=HOURS,
+    description="Every message of the landing segments is in raw.messages, once, with the body its sha256 names.",
+)
+def messages_match_landing(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+    """Compare counts per segment and re-hash the loaded bodies."""
+    start, end = window(context)
+    loaded = stores.warehouse.query(
+        "SELECT segment, count(*) AS messages, max(sequence) AS mark, count(*) FILTER (WHERE sha256(body) <> body_sha256) AS altered "
+        "FROM raw.messages WHERE received_at >= ? AND received_at < ? GROUP BY segment ORDER BY segment",
+        (start, end),
+    )
+    altered = int(loaded["altered"].sum() or 0)
+    gaps = loaded.filter(loaded["messages"] != loaded["mark"])["segment"].to_list()
+    return dg.AssetCheckResult(
+        passed=not altered and not gaps,
+        metadata={"segments": len(loaded), "messages": int(loaded["messages"].sum() or 0), "altered": altered, "segments_with_gaps": gaps},
+    )

@@ -1,0 +1,69 @@
+"""`market.*`: the energy of closed intervals, cleared. Settled intervals are never computed again."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import dagster as dg
+import polars as pl
+
+from gridtokenx_pipeline.contracts import core, market, ops
+from gridtokenx_pipeline.domain import landing
+from gridtokenx_pipeline.domain.market import Rules, Tariff, clear, positions
+from gridtokenx_pipeline.warehouse import Replace
+
+from ..partitions import HOURS, SINGLE_RUN, window
+from ..resources import Stores
+from ..specs import WAREHOUSE_POOL, result, spec
+
+SETTLED = "settled"
+
+
+@dg.multi_asset(
+    name="clear_market",
+    specs=[
+        spec(market.INTERVALS, [core.ENERGY_5MIN], partitions_def=HOURS),
+        spec(market.TRADES, [core.ENERGY_5MIN], partitions_def=HOURS),
+        spec(market.GRID_SETTLEMENTS, [core.ENERGY_5MIN], partitions_def=HOURS),
+    ],
+    partitions_def=HOURS,
+    backfill_policy=SINGLE_RUN,
+    pool=WAREHOUSE_POOL,
+)
+def clear_market(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[dg.MaterializeResult]:
+    """Clear every interval of the event hours that is not settled yet."""
+    start, end = window(context)
+    settings = stores.settings
+    energy = stores.warehouse.read_window(core.ENERGY_5MIN, start, end)
+    before = {table: stores.warehouse.read_window(table, start, end) for table in market.TABLES}
+    settled = before[market.INTERVALS].filter(pl.col("state") == SETTLED).select("zone", "interval_start").unique()
+    marks = stores.warehouse.read(
+        ops.WATERMARKS, "stage = 'readings' AND zone = ? AND receipt_hour >= ? AND receipt_hour <= ?", (settings.zone, start, end)
+    )
+    tolerance = dt.timedelta(seconds=settings.vee.watermark_s)
+    read_until = landing.closed_before(marks, start, end, tolerance)
+    unsettled = energy.join(settled, on=["zone", "interval_start"], how="anti")
+    cleared = clear(
+        positions(unsettled, settings.market.completeness_min_pct),
+        Tariff(
+            settings.market.feed_in_micro_per_kwh,
+            settings.market.retail_micro_per_kwh,
+            settings.market.seller_compensation_micro_per_kwh,
+            settings.market.currency,
+        ),
+        closed_before=read_until,
+        rules=Rules(settings.market.max_partners, watermark_s=0),
+    )
+    frames = [
+        (table, pl.concat([before[table].join(settled, on=["zone", "interval_start"], how="semi"), frame]))
+        for table, frame in (
+            (market.INTERVALS, cleared.intervals),
+            (market.TRADES, cleared.trades),
+            (market.GRID_SETTLEMENTS, cleared.grid_settlements),
+        )
+    ]
+    written = stores.warehouse.commit(*(Replace(table, frame, start, end) for table, frame in frames))
+    states = dict(frames[0][1].group_by("state").len().iter_rows())
+    for (table, _), done in zip(frames, written, strict=True):
+        yield result(table, done.rows, done.changed, intervals=states, closed_before=read_until.isoformat())

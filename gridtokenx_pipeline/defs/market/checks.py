@@ -1,0 +1,77 @@
+"""The market's invariants, blocking before anything is certified or settled."""
+
+from __future__ import annotations
+
+import dagster as dg
+import polars as pl
+
+from gridtokenx_pipeline.contracts import core, market
+from gridtokenx_pipeline.domain.invariants import market_violations
+from gridtokenx_pipeline.domain.market import positions
+
+from ..checks import from_suite, from_violations
+from ..partitions import HOURS, window
+from ..resources import Stores
+from ..specs import key
+from .assets import SETTLED
+
+
+@dg.asset_check(
+    asset=key(market.TRADES),
+    additional_deps=[key(market.INTERVALS), key(market.GRID_SETTLEMENTS)],
+    blocking=True,
+    partitions_def=HOURS,
+    description="Every metered Wh is settled once; Wh and money of the trades sum to zero; prices lie between the tariffs.",
+)
+def market_balances(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+    """Check the invariants on the window; unsettled intervals are also compared with the energy they came from."""
+    start, end = window(context)
+    intervals, trades, grid = (stores.warehouse.read_window(t, start, end) for t in (market.INTERVALS, market.TRADES, market.GRID_SETTLEMENTS))
+    violations = market_violations(intervals, trades, grid, max_partners=stores.settings.market.max_partners)
+    return from_violations(violations, intervals=len(intervals), trades=len(trades), grid_settlements=len(grid))
+
+
+@dg.asset_check(
+    asset=key(market.INTERVALS),
+    additional_deps=[key(core.ENERGY_5MIN)],
+    partitions_def=HOURS,
+    description="Settled intervals still equal today's energy. Warns where late or corrected data awaits a correction.",
+)
+def settled_energy_unchanged(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+    """Compare the net energy of settled intervals with the energy table as it is now."""
+    start, end = window(context)
+    intervals = stores.warehouse.read_window(market.INTERVALS, start, end)
+    settled = intervals.filter(pl.col("state") == SETTLED).select("zone", "interval_start")
+    grid = stores.warehouse.read_window(market.GRID_SETTLEMENTS, start, end)
+    energy = stores.warehouse.read_window(core.ENERGY_5MIN, start, end)
+    now = positions(energy, stores.settings.market.completeness_min_pct).join(settled, on=["zone", "interval_start"], how="semi")
+    both = now.select("meter_id", "interval_start", now_wh=pl.col("net_wh").fill_null(0)).join(
+        grid.join(settled, on=["zone", "interval_start"], how="semi").select("meter_id", "interval_start", "net_wh"),
+        on=["meter_id", "interval_start"],
+        how="full",
+        coalesce=True,
+    )
+    differing = both.filter(pl.col("now_wh").ne_missing(pl.col("net_wh")))
+    return dg.AssetCheckResult(
+        passed=differing.is_empty(),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "settled_intervals": len(settled),
+            "positions_differing": len(differing),
+            "intervals": sorted({str(moment) for moment in differing["interval_start"].head(20)}),
+        },
+    )
+
+
+@dg.asset_check(
+    asset=key(market.TRADES),
+    name="gx_trades",
+    blocking=True,
+    partitions_def=HOURS,
+    description="Great Expectations suite of market.trades.",
+)
+def gx_trades(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+    """Run the suite on the window."""
+    from gridtokenx_pipeline.quality import suites, tables
+
+    return from_suite(suites.run(tables.TRADES, stores.warehouse.read_window(market.TRADES, *window(context))))

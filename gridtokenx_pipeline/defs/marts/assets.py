@@ -1,0 +1,58 @@
+"""dbt's models and tests as assets and asset checks, run in this process, a range of days at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, dbt_assets
+from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
+
+from ..partitions import DAYS, SINGLE_RUN, window
+from ..resources import Stores
+from ..specs import OWNERS, WAREHOUSE_POOL
+from . import project
+
+
+class Translator(DagsterDbtTranslator):
+    """Model `marts.fct_trades` is the asset `marts/fct_trades`, in the group of its schema."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """Return schema and name for a model; sources carry their key as metadata."""
+        if dbt_resource_props["resource_type"] == "model":
+            return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
+        return super().get_asset_key(dbt_resource_props)
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        """Return the schema."""
+        return dbt_resource_props["schema"]
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        """Return the owners of everything here."""
+        return OWNERS
+
+
+def build(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
+    """Return the assets of the dbt project whose manifest this is."""
+    translator = Translator()
+
+    @dbt_assets(
+        manifest=manifest,
+        name="build_marts",
+        dagster_dbt_translator=translator,
+        partitions_def=DAYS,
+        backfill_policy=SINGLE_RUN,
+        pool=WAREHOUSE_POOL,
+    )
+    def build_marts(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[Any]:
+        start, end = window(context)
+        # The warehouse's connection would hold a snapshot open beside dbt's own.
+        stores.warehouse.connect()
+        stores.warehouse.close()
+        arguments = ["build", "--event-time-start", f"{start:%Y-%m-%d}", "--event-time-end", f"{end:%Y-%m-%d}"]
+        for event in project.stream(stores.settings, arguments):
+            message = DbtCoreCliEventMessage(raw_event=event, event_history_metadata={})
+            yield from message.to_default_asset_events(manifest, translator, context, project.target_dir(stores.settings))
+
+    return build_marts

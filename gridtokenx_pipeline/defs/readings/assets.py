@@ -1,0 +1,114 @@
+"""`core.readings` and its companions: every reading of every message parsed, validated, and accounted for."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import dagster as dg
+import polars as pl
+
+from gridtokenx_pipeline.config import Settings
+from gridtokenx_pipeline.contracts import core, ops, raw
+from gridtokenx_pipeline.domain import parse, vee
+from gridtokenx_pipeline.warehouse import Replace, Warehouse, Written
+
+from ..partitions import HOURS, SINGLE_RUN, hours, window
+from ..resources import Stores
+from ..specs import WAREHOUSE_POOL, result, spec
+
+TABLES = (core.READING_TYPES, core.READINGS, core.REJECTED_READINGS, core.TELEMETRY, core.MESSAGE_OUTCOMES)
+
+
+@dg.multi_asset(
+    name="validate_readings",
+    specs=[spec(table, [raw.MESSAGES], partitions_def=HOURS) for table in TABLES],
+    partitions_def=HOURS,
+    backfill_policy=SINGLE_RUN,
+    pool=WAREHOUSE_POOL,
+)
+def validate_readings(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[dg.MaterializeResult]:
+    """Parse and validate the messages of the receipt hours, hour after hour, each knowing what came before it."""
+    rows = dict.fromkeys(TABLES, 0)
+    changed = dict.fromkeys(TABLES, False)
+    for start, end in hours(*window(context)):
+        for table, done in zip(TABLES, validate_hour(stores.warehouse, stores.settings, start, end), strict=False):
+            rows[table] += done.rows
+            changed[table] |= done.changed
+    reasons = dict(
+        stores.warehouse.query(
+            "SELECT reason, sum(parts)::BIGINT FROM core.rejected_readings WHERE received_at >= ? AND received_at < ? GROUP BY reason ORDER BY reason",
+            window(context),
+        ).iter_rows()
+    )
+    context.log.info("accepted %d rows, rejected %d: %s", rows[core.READINGS], rows[core.REJECTED_READINGS], reasons or "none")
+    for table in TABLES:
+        yield result(table, rows[table], changed[table], **({"rejected_by_reason": reasons} if table is core.REJECTED_READINGS else {}))
+
+
+def validate_hour(warehouse: Warehouse, settings: Settings, start: dt.datetime, end: dt.datetime) -> list[Written]:
+    """Replace one receipt hour of the readings' tables, and record how far the hour was read.
+
+    The result depends on raw messages alone: those of the hour, and what the hours before it made.
+    """
+    # Before the messages are read: what lands afterwards is for the next run.
+    marks = warehouse.read(ops.WATERMARKS, "stage = 'landing' AND receipt_hour = ?", (start,))
+    parsed = parse.parse_messages(warehouse.read_window(raw.MESSAGES, start, end))
+    validated = vee.validate(
+        parsed,
+        known_types=_known_types(warehouse, start),
+        prior=_prior(warehouse, parsed.wire, start),
+        meters=meters_frame(settings),
+        rules=rules(settings),
+    )
+    frames = (parsed.reading_types, validated.readings, validated.rejected, validated.telemetry, validated.outcomes)
+    return warehouse.commit(
+        *(Replace(table, frame, start, end) for table, frame in zip(TABLES, frames, strict=True)),
+        Replace(ops.WATERMARKS, marks.with_columns(stage=pl.lit("readings")), start, end, where="stage = 'readings'"),
+    )
+
+
+def rules(settings: Settings) -> vee.Rules:
+    """Return the validation thresholds of the settings."""
+    return vee.Rules(
+        future_tolerance_s=settings.vee.future_tolerance_s,
+        bound_factor=settings.vee.bound_factor,
+        load_bound_factor=settings.vee.load_bound_factor,
+        interval_s=settings.metering.interval_s,
+    )
+
+
+def meters_frame(settings: Settings) -> pl.DataFrame:
+    """Return meter_id, rated_kw, battery_kwh and baseline_kw of the configured meters."""
+    return pl.DataFrame(
+        [(m.id, m.rated_kw, m.battery_kwh, m.baseline_kw) for m in settings.meters],
+        schema={"meter_id": pl.String, "rated_kw": pl.Int32, "battery_kwh": pl.Int32, "baseline_kw": pl.Int32},
+        orient="row",
+    )
+
+
+def _known_types(warehouse: Warehouse, before: dt.datetime) -> pl.DataFrame:
+    """The latest declaration of every reading type received before the hour."""
+    return warehouse.read(
+        core.READING_TYPES,
+        "received_at < ? QUALIFY row_number() OVER (PARTITION BY device_lfdi, mmr_mrid ORDER BY received_at DESC, message_id DESC) = 1",
+        (before,),
+    )
+
+
+def _prior(warehouse: Warehouse, wire: pl.DataFrame, before: dt.datetime) -> pl.DataFrame:
+    """Accepted readings of earlier receipts that share the span of `wire`, and the last one of each channel before it."""
+    if wire.is_empty() or wire["start"].null_count() == len(wire):
+        return core.READINGS.empty()
+    first, last = wire["start"].min(), wire["start"].max()
+    margin = dt.timedelta(days=1)
+    shared = warehouse.read(
+        core.READINGS, "received_at < ? AND interval_start >= ? AND interval_start <= ?", (before, first - margin, last)  # type: ignore[operator]
+    )
+    latest = warehouse.read(
+        core.READINGS,
+        "received_at < ? AND interval_start < ? "
+        "QUALIFY row_number() OVER (PARTITION BY meter_id, channel ORDER BY interval_start DESC, version DESC) = 1",
+        (before, first - margin),  # type: ignore[operator]
+    )
+    return pl.concat([latest, shared])

@@ -1,0 +1,67 @@
+"""Nothing is lost between a message and the tables it ends in."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from gridtokenx_pipeline.contracts import core
+
+from ..checks import from_suite
+from ..partitions import HOURS, window
+from ..resources import Stores
+from ..specs import key
+
+ACCOUNTING = """
+WITH window_messages AS (SELECT message_id FROM raw.messages WHERE received_at >= $start AND received_at < $end),
+outcomes AS (SELECT * FROM core.message_outcomes WHERE received_at >= $start AND received_at < $end),
+accepted AS (SELECT message_id, sum(parts) AS parts FROM core.readings WHERE received_at >= $start AND received_at < $end GROUP BY 1),
+rejected AS (SELECT message_id, sum(parts) AS parts FROM core.rejected_readings WHERE received_at >= $start AND received_at < $end GROUP BY 1),
+telemetry AS (SELECT message_id, count(*) AS parts FROM core.telemetry WHERE received_at >= $start AND received_at < $end GROUP BY 1)
+SELECT
+    (SELECT count(*) FROM window_messages) AS messages,
+    (SELECT count(*) FROM window_messages ANTI JOIN outcomes USING (message_id)) AS messages_without_outcome,
+    (SELECT count(*) FROM outcomes ANTI JOIN window_messages USING (message_id)) AS outcomes_without_message,
+    count(*) FILTER (WHERE readings_total = 0) AS messages_without_readings,
+    coalesce(sum(o.readings_total), 0)::BIGINT AS readings,
+    coalesce(sum(o.accepted), 0)::BIGINT AS accepted,
+    coalesce(sum(o.rejected), 0)::BIGINT AS rejected,
+    coalesce(sum(o.telemetry), 0)::BIGINT AS telemetry,
+    count(*) FILTER (
+        WHERE o.readings_total <> o.accepted + o.rejected + o.telemetry
+        OR o.accepted <> coalesce(a.parts, 0) OR o.rejected <> coalesce(r.parts, 0) OR o.telemetry <> coalesce(t.parts, 0)
+    ) AS messages_not_adding_up
+FROM outcomes AS o
+LEFT JOIN accepted AS a USING (message_id)
+LEFT JOIN rejected AS r USING (message_id)
+LEFT JOIN telemetry AS t USING (message_id)
+"""
+
+
+@dg.asset_check(
+    asset=key(core.READINGS),
+    additional_deps=[key(t) for t in (core.REJECTED_READINGS, core.TELEMETRY, core.MESSAGE_OUTCOMES)],
+    blocking=True,
+    partitions_def=HOURS,
+    description="Every reading of every message is accepted, rejected or telemetry, and every message is accounted for.",
+)
+def every_reading_accounted_for(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+    """Count on both sides, message by message."""
+    start, end = window(context)
+    sql = ACCOUNTING.replace("$start", f"TIMESTAMPTZ '{start.isoformat()}'").replace("$end", f"TIMESTAMPTZ '{end.isoformat()}'")
+    counts = stores.warehouse.query(sql).row(0, named=True)
+    wrong = counts["messages_without_outcome"] + counts["outcomes_without_message"] + counts["messages_not_adding_up"]
+    return dg.AssetCheckResult(passed=wrong == 0, metadata=counts)
+
+
+@dg.asset_check(
+    asset=key(core.READINGS),
+    name="gx_readings",
+    blocking=True,
+    partitions_def=HOURS,
+    description="Great Expectations suite of core.readings.",
+)
+def gx_readings(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+    """Run the suite on the window."""
+    from gridtokenx_pipeline.quality import suites, tables
+
+    return from_suite(suites.run(tables.READINGS, stores.warehouse.read_window(core.READINGS, *window(context))))

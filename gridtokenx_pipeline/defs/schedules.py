@@ -1,0 +1,60 @@
+"""When the jobs run: the tick every five minutes, suites at the hour's close, marts every quarter of an hour."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import dagster as dg
+
+from gridtokenx_pipeline.contracts import ops
+from gridtokenx_pipeline.warehouse import Warehouse, WarehouseMissing
+
+from .partitions import HOUR, day_key, hour_key, range_tags
+from .resources import Stores
+
+CATCH_UP = dt.timedelta(days=7)
+OVERLAP = dt.timedelta(minutes=10)
+
+
+def first_hour(warehouse: Warehouse, zone: str, now: dt.datetime) -> dt.datetime:
+    """Return the hour a tick begins with: the current one, the one before shortly after the hour, or further back after an outage.
+
+    The first hour not read to its end is where the last tick stopped; at most a week is caught up.
+    """
+    start = hour = (now - OVERLAP).replace(minute=0, second=0, microsecond=0)
+    try:
+        marks = warehouse.read(ops.WATERMARKS, "stage = 'readings' AND zone = ? AND receipt_hour >= ?", (zone, now - CATCH_UP))
+    except WarehouseMissing:
+        return start
+    if len(marks):
+        last = marks.sort("receipt_hour").row(-1, named=True)
+        complete = last["complete_until"] >= last["receipt_hour"] + HOUR
+        hour = last["receipt_hour"] + (HOUR if complete else dt.timedelta(0))
+    return min(start, hour)
+
+
+def build_schedules(jobs: dict[str, dg.UnresolvedAssetJobDefinition]) -> list[dg.ScheduleDefinition]:
+    """Return the schedules; each is switched on by `gridtokenx up`, by `gridtokenx demo` or in the Dagster UI."""
+
+    @dg.schedule(job=jobs["tick"], cron_schedule="*/5 * * * *", execution_timezone="UTC")
+    def every_five_minutes(context: dg.ScheduleEvaluationContext, stores: Stores) -> dg.RunRequest:
+        """Land, validate, clear, certify and settle what has come since the last tick."""
+        now = context.scheduled_execution_time.astimezone(dt.UTC)
+        settings = stores.settings
+        first = first_hour(Warehouse(settings.warehouse_dir, read_only=True), settings.zone, now)
+        return dg.RunRequest(run_key=f"tick-{now:%Y%m%dT%H%M}", tags=range_tags(hour_key(first), hour_key(now)))
+
+    @dg.schedule(job=jobs["line"], cron_schedule="15 * * * *", execution_timezone="UTC")
+    def hour_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        """Run the past hour once more with the Great Expectations suites."""
+        hour = hour_key(context.scheduled_execution_time - HOUR)
+        return dg.RunRequest(run_key=f"close-{hour}", partition_key=hour)
+
+    @dg.schedule(job=jobs["marts"], cron_schedule="8,23,38,53 * * * *", execution_timezone="UTC")
+    def marts_every_quarter_hour(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+        """Build the marts of today, and of yesterday in the day's first hour."""
+        now = context.scheduled_execution_time.astimezone(dt.UTC)
+        yield dg.RunRequest(run_key=f"marts-{now:%Y%m%dT%H%M}", tags=range_tags(day_key(now - HOUR), day_key(now)))
+
+    return [every_five_minutes, hour_close, marts_every_quarter_hour]

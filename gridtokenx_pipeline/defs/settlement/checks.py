@@ -1,0 +1,61 @@
+"""What was settled can be recomputed from the warehouse, and is what the chain says."""
+
+from __future__ import annotations
+
+import dagster as dg
+import polars as pl
+
+from gridtokenx_pipeline.contracts import settlement
+from gridtokenx_pipeline.domain.invariants import settlement_violations
+
+from ..checks import from_violations
+from ..partitions import HOURS, window
+from ..resources import Stores
+from ..specs import key
+from .assets import CONFIRMED
+
+
+@dg.asset_check(
+    asset=key(settlement.BATCHES),
+    additional_deps=[key(settlement.ITEMS)],
+    blocking=True,
+    partitions_def=HOURS,
+    description="Leaves, roots, totals and memos recomputed from the items equal those stored.",
+)
+def batches_recompute(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+    """Recompute every batch of the window."""
+    start, end = window(context)
+    items = stores.warehouse.read_window(settlement.ITEMS, start, end)
+    batches = stores.warehouse.read_window(settlement.BATCHES, start, end)
+    return from_violations(settlement_violations(items, batches), batches=len(batches), items=len(items))
+
+
+@dg.asset_check(
+    asset=key(settlement.TRANSACTIONS),
+    additional_deps=[key(settlement.BATCHES)],
+    partitions_def=HOURS,
+    description="Every batch is confirmed once, and the memo the node returns for it is the batch's.",
+)
+def receipts_match_chain(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+    """Read every confirmed transaction of the window back from the node."""
+    from gridtokenx_pipeline.solana.receipts import read_receipts
+
+    start, end = window(context)
+    batches = stores.warehouse.read_window(settlement.BATCHES, start, end)
+    transactions = stores.warehouse.read_window(settlement.TRANSACTIONS, start, end)
+    confirmed = transactions.filter(pl.col("state") == CONFIRMED)
+    receipts = read_receipts([stores.settings.settlement.rpc_url], confirmed["signature"].to_list()) if len(confirmed) else {}
+    memos = dict(batches.select("batch_id", "memo").iter_rows())
+    problems = []
+    for row in confirmed.iter_rows(named=True):
+        receipt = receipts[row["signature"]]
+        if receipt is None:
+            problems.append(f"{row['signature']}: the node does not know it")
+        elif receipt.error is not None or receipt.memo != memos.get(row["batch_id"]):
+            problems.append(f"{row['signature']}: the chain says {receipt.memo!r}, error {receipt.error}")
+    counts = dict(confirmed.group_by("batch_id").len().iter_rows())
+    problems += [f"batch {b}: {counts.get(b, 0)} confirmed transactions" for b in batches["batch_id"] if counts.get(b, 0) != 1]
+    return dg.AssetCheckResult(
+        passed=not problems,
+        metadata={"batches": len(batches), "confirmed": len(confirmed), "problems": dg.MetadataValue.json(problems[:20])},
+    )

@@ -1,0 +1,89 @@
+"""Invariants of settlement batches: whoever holds the items can recompute what is on chain."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import polars as pl
+
+from .. import merkle
+from ..settlement import CERTIFICATE, NATURAL_KEYS, TRADE, Memo, canonical_json
+from .violations import VIOLATIONS, collected
+
+
+def settlement_violations(items: pl.DataFrame, batches: pl.DataFrame) -> pl.DataFrame:
+    """Return what is wrong with frames of `contracts.settlement` (ITEMS, BATCHES), with the columns `VIOLATIONS`.
+
+    Names: `payload` (not canonical JSON, or of another kind or key than its item), `leaf` (not the hash of the payload),
+    `leaf_order` (indexes from 0 in order of kind and natural key), `root`, `item_count`, `batch_totals` (Wh, money and
+    certificates of the payloads), `memo`, and `orphan` (items of no batch, a batch without items).
+    """
+    rows: list[tuple[str, str, dt.datetime, str]] = []
+    batch_ids = set(batches["batch_id"])
+    by_batch = items.sort("batch_id", "leaf_index").partition_by("batch_id", as_dict=True)
+    for (batch_id,), group in by_batch.items():
+        if batch_id not in batch_ids:
+            rows.append(("orphan", group["zone"][0], group["window_start"][0], f"{group.height} items of no batch {batch_id}"))
+    for batch in batches.iter_rows(named=True):
+        own = by_batch.get((batch["batch_id"],))
+        found = [("orphan", "batch without items")] if own is None else _batch_violations(batch, own)
+        rows.extend((name, batch["zone"], batch["window_start"], f"batch {batch['batch_id']}: {text}") for name, text in found)
+    return collected([pl.DataFrame(rows, schema=VIOLATIONS, orient="row")])
+
+
+def _batch_violations(batch: dict[str, Any], items: pl.DataFrame) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    totals = {"traded_wh": 0, "amount_micro": 0, "certificate_wh": 0}
+    leaves = []
+    for item in items.iter_rows(named=True):
+        label = f"{item['kind']} {item['natural_key']}"
+        leaves.append(merkle.leaf(item["payload"].encode()))
+        if leaves[-1].hex() != item["leaf_sha256"]:
+            found.append(("leaf", f"{label} hashes to {leaves[-1].hex()}, not {item['leaf_sha256']}"))
+        values = _payload(item)
+        if values is None:
+            found.append(("payload", f"{label} has the payload {item['payload']}"))
+        elif item["kind"] == TRADE:
+            totals["traded_wh"] += values["energy_wh"]
+            totals["amount_micro"] += values["amount_micro"]
+        elif item["kind"] == CERTIFICATE:
+            totals["certificate_wh"] += values["energy_wh"]
+    ordered = items.sort("kind", "natural_key")["leaf_index"].to_list()
+    if ordered != list(range(items.height)):
+        found.append(("leaf_order", f"leaf indexes {ordered}"))
+    if batch["items"] != items.height:
+        found.append(("item_count", f"says {batch['items']} items, has {items.height}"))
+    root = merkle.root(leaves).hex()
+    if batch["merkle_root"] != root:
+        found.append(("root", f"says {batch['merkle_root']}, its items make {root}"))
+    for name, total in totals.items():
+        if batch[name] != total:
+            found.append(("batch_totals", f"says {name} {batch[name]}, its items sum to {total}"))
+    memo = Memo(
+        zone=batch["zone"],
+        window_start=batch["window_start"],
+        version=batch["version"],
+        items=items.height,
+        merkle_root=root,
+        **totals,
+    ).text()
+    if batch["memo"] != memo:
+        found.append(("memo", f"says {batch['memo']}, should say {memo}"))
+    return found
+
+
+def _payload(item: dict[str, Any]) -> dict[str, Any] | None:
+    """The payload's values; None where it is not canonical or not about its item."""
+    try:
+        values = json.loads(item["payload"])
+        canonical = canonical_json(values) == item["payload"]
+    except (ValueError, AttributeError):
+        return None
+    if not canonical or values.get("kind") != item["kind"]:
+        return None
+    if values.get(NATURAL_KEYS.get(item["kind"], "")) != item["natural_key"]:
+        return None
+    summed = {TRADE: ("energy_wh", "amount_micro"), CERTIFICATE: ("energy_wh",)}.get(item["kind"], ())
+    return values if all(type(values.get(name)) is int for name in summed) else None

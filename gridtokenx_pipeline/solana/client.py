@@ -1,0 +1,148 @@
+"""The RPC boundary: solana-py's client over one or more endpoints, with retries, and failures sorted by what to do about them.
+
+429, 5xx, "node is behind" and connection errors wait and go on (Retry-After honoured, jittered exponential back-off, next
+endpoint); everything else is said plainly. Malformed answers make solders panic with a `BaseException`; it stops here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+import httpx2
+from solana.exceptions import SolanaRpcException
+from solana.rpc.async_api import AsyncClient
+from solana.rpc.core import RPCException, RPCNoResultException
+from solders.rpc.responses import RPCError
+from solders.solders import SerdeJSONError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from .errors import error_text
+
+_TRANSIENT_MESSAGES = frozenset(
+    {
+        "NodeUnhealthyMessage",
+        "MinContextSlotNotReachedMessage",
+        "BlockNotAvailableMessage",
+        "BlockStatusNotAvailableYetMessage",
+        "InternalErrorMessage",
+    }
+)
+_MAX_RETRY_AFTER_S = 60.0
+
+
+class RpcUnavailable(Exception):
+    """No endpoint answered usefully within the patience given. Nothing is known about what was asked; asking again is safe."""
+
+
+class RpcRefused(Exception):
+    """The endpoint answered that it will not do this: bad parameters, an unknown method, no permission."""
+
+
+class PreflightFailure(Exception):
+    """The endpoint simulated the transaction, refused it and did not pass it on. `error` is solders' transaction error."""
+
+    def __init__(self, error: Any):
+        super().__init__(error_text(error))
+        self.error = error
+
+
+class RpcPool:
+    """`AsyncClient`s for `urls`, used one at a time; the next takes over where one fails. An async context manager."""
+
+    def __init__(self, urls: Sequence[str], *, timeout_s: float = 10.0, patience_s: float = 60.0):
+        """`patience_s` bounds how long one call goes on over transient failures. Raises `ValueError` without any URL."""
+        if not urls:
+            raise ValueError("at least one RPC URL is needed")
+        self.urls = tuple(urls)
+        self._patience_s = patience_s
+        self._clients = [AsyncClient(url, timeout=timeout_s, max_transport_retries=0) for url in urls]
+        self._not_before = [0.0] * len(urls)
+        self._current = 0
+        # Jitter spreads clients apart; it is no secret.
+        self._random = random.Random()  # noqa: S311
+        self._wait = wait_exponential_jitter(initial=0.1, max=8.0, jitter=0.2)
+
+    async def __aenter__(self) -> RpcPool:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        await asyncio.gather(*(client.close() for client in self._clients))
+
+    async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """Call `AsyncClient.<method>` until an endpoint answers; return the whole response (`.value`, and often `.context`).
+
+        Raises `RpcUnavailable` after `patience_s`, `RpcRefused`, `PreflightFailure`.
+        """
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(RpcUnavailable),
+            stop=stop_after_delay(self._patience_s),
+            wait=self._wait,
+            before_sleep=self._next_endpoint,
+            reraise=True,
+        )
+        return await retrying(self.call_once, method, *arguments, **options)
+
+    async def call_once(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """Call one endpoint once, after the pause it asked for. Raises as `call` does."""
+        index = min(range(len(self.urls)), key=lambda i: (self._pause(i) > 0, (i - self._current) % len(self.urls)))
+        if (pause := self._pause(index)) > 0:
+            await asyncio.sleep(pause)
+        url, ask = self.urls[index], getattr(self._clients[index], method)
+        try:
+            response = await ask(*arguments, **options)
+        except SolanaRpcException as error:
+            raise self._http_failure(index, error) from error
+        except RPCException as error:
+            raise _rpc_failure(url, error) from error
+        except (SerdeJSONError, RPCNoResultException, AttributeError) as error:
+            # AttributeError: where solders hands an unknown error code back as a bare number, solana-py asks it for `.value`.
+            raise RpcUnavailable(f"{url}: {method}: the answer cannot be read ({error})") from error
+        except BaseException as error:
+            # A Rust panic of solders: pyo3 derives it from BaseException and exports no name for it.
+            if type(error).__name__ != "PanicException":
+                raise
+            raise RpcUnavailable(f"{url}: {method}: the answer cannot be read ({error})") from error
+        if isinstance(response, int):
+            raise self._busy(index, f"{method}: error {response}", None)
+        if isinstance(response, RPCError.__args__):  # type: ignore[attr-defined]
+            raise RpcRefused(f"{url}: {method}: {response}")
+        return response
+
+    def _pause(self, index: int) -> float:
+        return max(0.0, self._not_before[index] - time.monotonic())
+
+    def _next_endpoint(self, _state: RetryCallState) -> None:
+        self._current = (self._current + 1) % len(self.urls)
+
+    def _busy(self, index: int, reason: str, retry_after: str | None) -> RpcUnavailable:
+        try:
+            seconds = float(retry_after or 0)
+        except ValueError:
+            seconds = 0.0  # the date form of Retry-After; the back-off covers it
+        if seconds > 0:
+            pause = min(seconds, _MAX_RETRY_AFTER_S) * (1 + 0.1 * self._random.random())
+            self._not_before[index] = time.monotonic() + pause
+        return RpcUnavailable(f"{self.urls[index]}: {reason}")
+
+    def _http_failure(self, index: int, error: SolanaRpcException) -> Exception:
+        cause = error.__cause__
+        if isinstance(cause, httpx2.HTTPStatusError):
+            status = cause.response.status_code
+            if status in (408, 425, 429) or status >= 500:
+                return self._busy(index, f"HTTP {status}", cause.response.headers.get("retry-after"))
+            return RpcRefused(f"{self.urls[index]}: HTTP {status}")
+        return RpcUnavailable(f"{self.urls[index]}: {type(cause).__name__}: {cause}")
+
+
+def _rpc_failure(url: str, error: RPCException) -> Exception:
+    message = error.args[0]
+    kind = type(message).__name__
+    if kind == "SendTransactionPreflightFailureMessage":
+        return PreflightFailure(message.data.err)
+    text = f"{url}: {getattr(message, 'message', None) or message}"
+    return RpcUnavailable(text) if kind in _TRANSIENT_MESSAGES else RpcRefused(text)

@@ -1,0 +1,164 @@
+"""The node's durable memory: genesis, and every transaction that landed, in one SQLite file.
+
+The bank's state is a fold over this ledger, so a commit here is what makes a transaction true.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SCHEMA_VERSION = 1
+
+_DDL = """
+CREATE TABLE IF NOT EXISTS genesis (
+    one INTEGER PRIMARY KEY CHECK (one = 1), schema_version INTEGER NOT NULL, time_ms INTEGER NOT NULL, seed BLOB NOT NULL,
+    slot_ms INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS transactions (
+    seq INTEGER PRIMARY KEY, signature TEXT NOT NULL UNIQUE, slot INTEGER NOT NULL, block_time INTEGER NOT NULL,
+    raw BLOB NOT NULL, err TEXT, fee_lamports INTEGER NOT NULL, compute_units INTEGER NOT NULL, detail TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS transaction_accounts (
+    address TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (address, seq)
+) WITHOUT ROWID;
+"""
+_COLUMNS = "seq, signature, slot, block_time, raw, err, fee_lamports, compute_units, detail"
+
+
+class LedgerError(Exception):
+    """The ledger is in use, of another schema or slot length, or does not replay. The message names the directory."""
+
+
+@dataclass(frozen=True)
+class Genesis:
+    """When slot 0 began (milliseconds since the epoch), what every blockhash and the faucet derive from, and the slot length."""
+
+    time_ms: int
+    seed: bytes
+    slot_ms: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One landed transaction. `err` and `detail` are in the RPC's JSON form; `block_time` is Unix seconds."""
+
+    seq: int
+    signature: str
+    slot: int
+    block_time: int
+    raw: bytes
+    err: Any
+    fee_lamports: int
+    compute_units: int
+    detail: dict[str, Any]
+
+
+class Ledger:
+    """`<directory>/ledger.sqlite`. One process at a time; every `append` is on disk when it returns."""
+
+    def __init__(self, directory: Path, *, now_ms: int, slot_ms: int | None = None):
+        """Open or found the ledger; `slot_ms` (400 for a new one) must agree with the ledger's. Raises `LedgerError`."""
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(directory / "ledger.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise LedgerError(f"{directory}: another node is using this ledger") from error
+        self._db = sqlite3.connect(directory / "ledger.sqlite", isolation_level=None)
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.executescript(_DDL)
+            self.genesis = self._found(now_ms, slot_ms)
+        except BaseException:
+            self.close()
+            raise
+
+    def _found(self, now_ms: int, slot_ms: int | None) -> Genesis:
+        self._db.execute(
+            "INSERT OR IGNORE INTO genesis VALUES (1, ?, ?, ?, ?)",
+            (SCHEMA_VERSION, now_ms, secrets.token_bytes(32), slot_ms or 400),
+        )
+        version, time_ms, seed, slots = self._db.execute("SELECT schema_version, time_ms, seed, slot_ms FROM genesis").fetchone()
+        if version != SCHEMA_VERSION:
+            raise LedgerError(f"{self.directory}: ledger schema {version}, this node reads {SCHEMA_VERSION}")
+        if slot_ms is not None and slot_ms != slots:
+            raise LedgerError(
+                f"{self.directory}: the ledger has slots of {slots} ms, not {slot_ms}; the slot length is fixed at genesis"
+            )
+        return Genesis(time_ms, bytes(seed), slots)
+
+    def close(self) -> None:
+        """Release the file and the directory; safe to call twice."""
+        self._db.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def append(self, entry: Entry, accounts: Sequence[str]) -> None:
+        """Commit one landed transaction and the addresses it names. Raises `sqlite3.Error`; then nothing of it is stored."""
+        row = (
+            entry.seq,
+            entry.signature,
+            entry.slot,
+            entry.block_time,
+            entry.raw,
+            None if entry.err is None else json.dumps(entry.err),
+            entry.fee_lamports,
+            entry.compute_units,
+            json.dumps(entry.detail),
+        )
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.execute(f"INSERT INTO transactions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            self._db.executemany("INSERT OR IGNORE INTO transaction_accounts VALUES (?, ?)", [(a, entry.seq) for a in accounts])
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def entry(self, signature: str) -> Entry | None:
+        """Return the landed transaction of `signature`, or `None`."""
+        row = self._db.execute(f"SELECT {_COLUMNS} FROM transactions WHERE signature = ?", (signature,)).fetchone()
+        return row and _entry(row)
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield every landed transaction in the order it executed."""
+        for row in self._db.execute(f"SELECT {_COLUMNS} FROM transactions ORDER BY seq"):
+            yield _entry(row)
+
+    def last(self) -> tuple[int, int]:
+        """Return (number of transactions, slot of the last one); (0, 0) for an empty ledger."""
+        row: tuple[int, int] = self._db.execute(
+            "SELECT coalesce(max(seq), 0), coalesce(max(slot), 0) FROM transactions"
+        ).fetchone()
+        return row
+
+    def of_address(self, address: str, *, before: str | None, until: str | None, limit: int) -> list[Entry]:
+        """Return the newest `limit` transactions that name `address`, newest first, strictly between `until` and `before`."""
+        rows = self._db.execute(
+            f"""SELECT {_COLUMNS} FROM transactions JOIN transaction_accounts USING (seq)
+            WHERE address = ? AND seq < coalesce((SELECT seq FROM transactions WHERE signature = ?), 9223372036854775807)
+              AND seq > coalesce((SELECT seq FROM transactions WHERE signature = ?), 0)
+            ORDER BY seq DESC LIMIT ?""",
+            (address, before, until, limit),
+        )
+        return [_entry(row) for row in rows]
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    seq, signature, slot, block_time, raw, err, fee, units, detail = row
+    return Entry(
+        seq, signature, slot, block_time, bytes(raw), None if err is None else json.loads(err), fee, units, json.loads(detail)
+    )

@@ -1,0 +1,79 @@
+"""Run the node as a process: `python -m gridtokenx_pipeline.solana.node --dir DIR --port PORT`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import errno
+import os
+import signal
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from gridtokenx_pipeline import clock
+
+from .bank import Bank
+from .ledger import Ledger, LedgerError
+from .rpc import application
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code: 0 stopped, 1 cannot start (the reason is on stderr)."""
+    parser = argparse.ArgumentParser(
+        prog="python -m gridtokenx_pipeline.solana.node",
+        description="A local Solana node: LiteSVM behind JSON-RPC, with a ledger that survives restarts.",
+        epilog="example: python -m gridtokenx_pipeline.solana.node --dir data/solana/node --port 8899",
+    )
+    parser.add_argument("--dir", type=Path, required=True, help="directory of the ledger; made where missing")
+    parser.add_argument("--port", type=int, default=8899, help="TCP port; 0 takes a free one (default: 8899)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--slot-ms", type=int, help="slot length in milliseconds, fixed at genesis (default: 400)")
+    parser.add_argument("--die-with-parent", action="store_true", help="stop when the process that started this one ends (Linux)")
+    options = parser.parse_args(arguments)
+    if options.slot_ms is not None and options.slot_ms <= 0:
+        parser.error("--slot-ms must be positive")
+    if options.die_with_parent and not _die_with_parent():
+        return 0
+    try:
+        return asyncio.run(_serve(options.dir, options.host, options.port, options.slot_ms))
+    except LedgerError as error:
+        print(f"solana node: {error}", file=sys.stderr)
+        return 1
+
+
+async def _serve(directory: Path, host: str, port: int, slot_ms: int | None) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    ledger = Ledger(directory, now_ms=int(clock.now().timestamp() * 1000), slot_ms=slot_ms)
+    try:
+        bank = Bank(ledger, clock.now)
+        runner = web.AppRunner(application(bank), access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port, shutdown_timeout=2).start()
+        except OSError as error:
+            reason = "the port is taken" if error.errno == errno.EADDRINUSE else error.strerror
+            print(f"solana node: cannot listen on {host}:{port}: {reason}", file=sys.stderr)
+            await runner.cleanup()
+            return 1
+        name = f"[{host}]" if ":" in host else host
+        print(f"ready http://{name}:{runner.addresses[0][1]} slot={bank.slot} transactions={bank.transaction_count}", flush=True)
+        await stop.wait()
+        await runner.cleanup()
+    finally:
+        ledger.close()
+    return 0
+
+
+def _die_with_parent() -> bool:
+    """Ask the kernel for SIGTERM at the parent's end; return False where the parent already has ended."""
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    return os.getppid() == parent

@@ -1,0 +1,149 @@
+"""One process of the stack: its command, its log file, its health, and what happens when it dies."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+_PR_SET_PDEATHSIG = 1
+STOP_S = 20.0
+RESTARTS = 10
+
+
+class ServiceFailed(RuntimeError):
+    """A service did not start, did not become healthy or will not stay up; the message holds the end of its log."""
+
+
+class PortTaken(ServiceFailed):
+    """Another process listens on a port that a service needs."""
+
+
+def require_free(host: str, port: int, service: str, option: str) -> None:
+    """Raise `PortTaken` when `port` on `host` cannot be listened on; `option` is the command-line option that changes it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            # Binding succeeds beside a listener that shares its port (SO_REUSEPORT); connecting tells the truth.
+            listening = _answers(host, port)
+        except OSError:
+            listening = True
+    if listening:
+        raise PortTaken(f"{service}: port {port} is taken by another process; choose another with {option}")
+
+
+def _answers(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1" if host == "0.0.0.0" else host, port)) == 0
+
+
+@dataclass
+class Service:
+    """A child process that is restarted when it dies unasked.
+
+    `healthy` answers whether it serves now; it may raise anything, which means no. Output goes to `log`.
+    """
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    healthy: Callable[[], bool]
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
+    stdin: str | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    restarts: int = 0
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _stopping: bool = field(default=False, repr=False)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    def start(self) -> None:
+        """Start the process; call it from the main thread, whose end is the children's end too."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._stopping = False
+        with self.log.open("ab") as output:
+            self._process = self._spawn(output)
+        if self.stdin is not None:
+            assert self._process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(self.stdin.encode())
+                self._process.stdin.close()
+
+    def _spawn(self, output: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            list(self.command),
+            stdin=subprocess.PIPE if self.stdin is not None else subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **self.env},
+            cwd=self.cwd,
+            # A group of its own: Ctrl-C in the terminal reaches the supervisor alone, which stops the others in order.
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+
+    def is_healthy(self) -> bool:
+        """Whether it runs and serves."""
+        if self.pid is None:
+            return False
+        try:
+            return self.healthy()
+        except Exception:
+            return False
+
+    def wait_healthy(self, timeout_s: float) -> None:
+        """Wait until it serves. Raises `ServiceFailed` when it ends or the time is over."""
+        deadline = time.monotonic() + timeout_s
+        while not self.is_healthy():
+            if self.pid is None:
+                raise ServiceFailed(f"{self.name} ended at start-up:\n{self.log_tail()}")
+            if time.monotonic() > deadline:
+                raise ServiceFailed(f"{self.name} did not answer within {timeout_s:.0f} s:\n{self.log_tail()}")
+            time.sleep(0.1)
+
+    def check(self) -> bool:
+        """Restart the process when it has died unasked; return whether it had. Raises `ServiceFailed` after too many times."""
+        if self._stopping or self._process is None or self.pid is not None:
+            return False
+        self.restarts += 1
+        if self.restarts > RESTARTS:
+            raise ServiceFailed(f"{self.name} died {self.restarts} times:\n{self.log_tail()}")
+        self.start()
+        return True
+
+    def stop(self) -> None:
+        """Ask the process to end, and after `STOP_S` make it."""
+        self._stopping = True
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(self.stop_signal)
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def log_tail(self, lines: int = 20) -> str:
+        """The last lines of the log."""
+        if not self.log.exists():
+            return "(no log)"
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

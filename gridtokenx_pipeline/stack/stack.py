@@ -1,0 +1,147 @@
+"""The stack: ingest server, local Solana node, Dagster webserver and daemon."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import sys
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gridtokenx_pipeline.config import PROJECT_ROOT, Settings
+from gridtokenx_pipeline.enrolment import Enrolment
+
+from . import dagster
+from .service import Service, require_free
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the services listen. Everything but the ingest server stays on the loopback address."""
+
+    ingest: int = 8443
+    rpc: int = 8899
+    dagster: int = 3000
+    ingest_host: str = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Urls:
+    """Where the services are reached."""
+
+    ingest: str
+    rpc: str
+    dagster: str
+
+
+class Stack:
+    """All services of one machine. Use as a context manager: leaving it stops them."""
+
+    def __init__(self, settings: Settings, enrolment: Enrolment, ports: Ports, *, workers: int = 2) -> None:
+        self.settings, self.ports = settings, ports
+        self.urls = Urls(
+            f"https://localhost:{ports.ingest}", f"http://127.0.0.1:{ports.rpc}", f"http://127.0.0.1:{ports.dagster}"
+        )
+        self.env = {
+            "GRIDTOKENX_DATA": str(settings.data),
+            "GRIDTOKENX_CONFIG": str(settings.config),
+            "GRIDTOKENX_SETTLEMENT__RPC_URL": self.urls.rpc,
+            "DAGSTER_HOME": str(settings.dagster_home),
+        }
+        self.ingest = self._ingest_server(enrolment, workers)
+        self.node = self._solana_node()
+        self.dagster = self._dagster()
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """All services, in the order they are started."""
+        return self.node, self.ingest, self.dagster
+
+    def _service(self, name: str, arguments: list[str], healthy: Callable[[], bool], stdin: str | None = None) -> Service:
+        log = self.settings.logs_dir / f"{name}.log"
+        return Service(name, [sys.executable, "-m", *arguments], log, healthy, self.env, PROJECT_ROOT, stdin)
+
+    def _ingest_server(self, enrolment: Enrolment, workers: int) -> Service:
+        from ingest_server.options import ServerOptions
+
+        options = ServerOptions(
+            host=self.ports.ingest_host,
+            port=self.ports.ingest,
+            workers=workers,
+            ca=enrolment.authority.certificate_path,
+            cert=enrolment.server.certificate,
+            key=enrolment.server.key,
+            landing_dir=self.settings.landing_dir,
+            operational_url=self.settings.operational_url,
+            post_rate_s=self.settings.metering.interval_s,
+        )
+        probe = enrolment.meters[0]
+
+        def healthy() -> bool:
+            from ieee2030_5.tls import client_context
+
+            context = client_context(enrolment.authority.certificate_path, probe.certificate, probe.key)
+            connection = http.client.HTTPSConnection("localhost", self.ports.ingest, timeout=5, context=context)
+            try:
+                connection.request("GET", "/tm", headers={"Accept": "application/sep+xml"})
+                return connection.getresponse().status == 200
+            finally:
+                connection.close()
+
+        return self._service("ingest-server", ["ingest_server", "--options", "-"], healthy, stdin=options.to_json())
+
+    def _solana_node(self) -> Service:
+        def healthy() -> bool:
+            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "getHealth"}).encode()
+            request = urllib.request.Request(self.urls.rpc, body, {"Content-Type": "application/json"})  # noqa: S310
+            with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310
+                return json.load(response).get("result") == "ok"
+
+        directory = self.settings.solana_dir / "node"
+        module = ["gridtokenx_pipeline.solana.node", "--dir", str(directory), "--port", str(self.ports.rpc)]
+        return self._service("solana-node", module, healthy)
+
+    def _dagster(self) -> Service:
+        dagster.ensure_home(self.settings)
+        module = ["dagster", "dev", "-w", str(PROJECT_ROOT / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(self.ports.dagster)]
+        return self._service("dagster", module, lambda: dagster.is_healthy(self.urls.dagster))
+
+    def require_free_ports(self) -> None:
+        """Raise `PortTaken` naming the service and the option when another process has one of the ports."""
+        require_free(self.ports.ingest_host, self.ports.ingest, "ingest server", "--port")
+        require_free("127.0.0.1", self.ports.rpc, "Solana node", "--rpc-port")
+        require_free("127.0.0.1", self.ports.dagster, "Dagster webserver", "--dagster-port")
+
+    def start(self) -> None:
+        """Start every service; `Service.wait_healthy` tells when each serves."""
+        self.require_free_ports()
+        self.state_file.parent.mkdir(parents=True, exist_ok=True)
+        for service in self.services:
+            service.start()
+        self.state_file.write_text(
+            json.dumps({"pid": os.getpid(), "urls": vars(self.urls), "services": {s.name: s.pid for s in self.services}}, indent=2)
+        )
+
+    @property
+    def state_file(self) -> Path:
+        """Where `gridtokenx status` finds a running stack."""
+        return self.settings.data / "run" / "stack.json"
+
+    def check(self) -> list[str]:
+        """Restart services that died; return their names. Raises `ServiceFailed` for one that will not stay up."""
+        return [service.name for service in self.services if service.check()]
+
+    def stop(self) -> None:
+        """Stop everything, meters' side first, so that what was acknowledged is on disk."""
+        for service in (self.ingest, self.dagster, self.node):
+            service.stop()
+        self.state_file.unlink(missing_ok=True)
+
+    def __enter__(self) -> Stack:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

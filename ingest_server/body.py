@@ -1,0 +1,84 @@
+"""What a device sends: read within bounds, checked, and only then a candidate for the landing store."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass
+from typing import TypeVar
+
+from aiohttp import web
+from lxml import etree
+
+from ieee2030_5.xml import MEDIA_TYPE, InvalidResource, MalformedXml, UnknownNamespace, decode, local_name, parse
+
+from .access import Peer
+from .landing.store import RawMessage
+from .replies import Refusal, bad_format, bad_value
+
+MEDIA_TYPES = frozenset({MEDIA_TYPE, "application/xml"})
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, frozen=True)
+class Document:
+    """A well-formed 2030.5 document and the bytes it came in."""
+
+    root: etree._Element
+    body: bytes
+
+    @property
+    def name(self) -> str:
+        """Local name of the root element."""
+        return local_name(self.root)
+
+    def decode(self, cls: type[T]) -> T:
+        """Return the resource; raises a 400 `Refusal` for another root element or a value its type does not allow."""
+        if self.name != cls.__name__:
+            raise bad_format(f"root element {self.name}, expected {cls.__name__}")
+        try:
+            return decode(self.root, cls)
+        except InvalidResource as error:
+            raise bad_value(str(error)) from None
+
+
+async def read_document(request: web.Request, max_bytes: int) -> Document:
+    """Read and parse a request body.
+
+    Raises a `Refusal`: 415 for another media type or any content coding, 413 above `max_bytes` (declared or streamed),
+    400 for what the hardened parser does not accept.
+    """
+    if request.content_type.lower() not in MEDIA_TYPES:
+        raise Refusal(415, f"media type {request.content_type[:64]!r}")
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.lower() != "identity":
+        raise Refusal(415, f"content coding {coding[:32]!r}")
+    if request.content_length is not None and request.content_length > max_bytes:
+        raise Refusal(413, f"body of {request.content_length} bytes, limit {max_bytes}")
+    try:
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise Refusal(413, f"body above {max_bytes} bytes") from None
+    except (web.RequestPayloadError, web.HTTPBadRequest) as error:
+        raise bad_format(f"body not readable: {error}") from None
+    try:
+        return Document(parse(body, max_bytes=max_bytes), body)
+    except (MalformedXml, UnknownNamespace) as error:
+        raise bad_format(str(error)) from None
+
+
+def raw_message(request: web.Request, peer: Peer, body: bytes, received_at: dt.datetime) -> RawMessage:
+    """Return the record to land for a request that passed all checks."""
+    return RawMessage(
+        received_at=received_at,
+        device_lfdi=peer.lfdi,
+        method=request.method,
+        path=request.path,
+        content_type=request.headers.get("Content-Type", ""),
+        body=body,
+        body_sha256=hashlib.sha256(body).hexdigest(),
+        source="sep2",
+        meter_id=peer.known.meter_id,
+        zone=peer.known.zone,
+    )

@@ -1,0 +1,1 @@
+"""The landing store: raw messages, durable before they are acknowledged."""

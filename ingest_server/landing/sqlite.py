@@ -1,0 +1,288 @@
+"""Landing in SQLite: one file per worker and receipt hour, group commit, no server to run.
+
+A file is `<YYYYMMDDTHH>-w<worker>.sqlite`, in WAL mode with `synchronous=FULL`: a commit that returned survives a
+power cut. One thread owns the connection; whatever waits is committed in one transaction. Sequences have no gaps, and
+`received_at` is always within the segment's hour.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import fcntl
+import logging
+import os
+import queue
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .store import LandedMessage, LandingUnavailable, RawMessage, Segment, SegmentInUse
+
+log = logging.getLogger(__name__)
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
+_HOUR_FORMAT = "%Y%m%dT%H"
+_NAME = re.compile(r"(\d{8}T\d{2})-w(\d+)")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS messages (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    received_at_us INTEGER NOT NULL,
+    device_lfdi TEXT NOT NULL,
+    method TEXT NOT NULL,
+    path TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    body BLOB NOT NULL,
+    body_sha256 TEXT NOT NULL,
+    source TEXT NOT NULL,
+    meter_id TEXT NOT NULL,
+    zone TEXT NOT NULL
+)
+"""
+_INSERT = """
+INSERT INTO messages (received_at_us, device_lfdi, method, path, content_type, body, body_sha256, source, meter_id, zone)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_SELECT = """
+SELECT sequence, received_at_us, device_lfdi, method, path, content_type, body, body_sha256, source, meter_id, zone
+FROM messages WHERE sequence > ? ORDER BY sequence LIMIT ?
+"""
+
+
+def message_id(segment: str, sequence: int) -> str:
+    """Return the id of the message at `sequence` of the segment named `segment`."""
+    return f"{segment}-{sequence:09d}"
+
+
+def _hour_of(name: str) -> dt.datetime:
+    return dt.datetime.strptime(name.partition("-")[0], _HOUR_FORMAT).replace(tzinfo=dt.UTC)
+
+
+@dataclass(slots=True)
+class _Pending:
+    message: RawMessage
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[str]
+
+
+class SqliteLandingStore:
+    """The writer of one worker's segments.
+
+    `max_group` messages at most share a commit; the first of a group waits at most `max_wait_s` for company. No wait is
+    the default: while one group is being committed the next one gathers by itself, and waiting only adds latency (25
+    senders: 12,000 messages a second without, 2,000 with 10 ms).
+    Creates `directory`. Raises `SegmentInUse` if another process holds the worker's lock for longer than
+    `lock_wait_s`.
+    """
+
+    def __init__(
+        self, directory: Path, worker: int = 0, *, max_group: int = 512, max_wait_s: float = 0.0, lock_wait_s: float = 0.0
+    ) -> None:
+        self._directory = Path(directory)
+        self._worker = worker
+        self._max_group = max_group
+        self._max_wait_s = max_wait_s
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._lock = self._take_lock(lock_wait_s)
+        self._connection: sqlite3.Connection | None = None
+        self._segment = self._latest_segment()
+        self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
+        self._gate = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name=f"landing-w{worker}", daemon=True)
+        self._thread.start()
+
+    async def append(self, message: RawMessage) -> str:
+        """Return the message id after a durable commit.
+
+        Raises `LandingUnavailable` when the store is closed or the commit failed (disk full, for one).
+        """
+        if message.received_at.tzinfo is None:
+            raise ValueError("received_at must be aware")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[str] = loop.create_future()
+        with self._gate:
+            if self._closed:
+                raise LandingUnavailable("the landing store is closed")
+            self._queue.put(_Pending(message, loop, future))
+        return await future
+
+    def close(self) -> None:
+        """Commit what is queued, close the segment and release the worker's lock. Idempotent; blocks."""
+        with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
+        self._thread.join()
+        os.close(self._lock)
+
+    def _take_lock(self, wait_s: float) -> int:
+        path = self._directory / f"w{self._worker}.lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() < deadline:
+                    time.sleep(0.05)
+                    continue
+                os.close(descriptor)
+                raise SegmentInUse(f"worker {self._worker} of {self._directory} is written by another process ({path})") from None
+            return descriptor
+
+    def _latest_segment(self) -> str:
+        suffix = f"-w{self._worker}"
+        names = [p.stem for p in self._directory.glob(f"*{suffix}.sqlite") if _NAME.fullmatch(p.stem)]
+        return max(names, default="")
+
+    def _run(self) -> None:
+        while True:
+            first = self._queue.get()
+            if first is None:
+                break
+            group, last = self._gather(first)
+            self._land(group)
+            if last:
+                break
+        self._close_connection()
+
+    def _gather(self, first: _Pending) -> tuple[list[_Pending], bool]:
+        group = [first]
+        deadline = time.monotonic() + self._max_wait_s
+        while len(group) < self._max_group:
+            try:
+                item = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                break
+            if item is None:
+                return group, True
+            group.append(item)
+        return group, False
+
+    def _segment_for(self, received_at: dt.datetime) -> str:
+        wanted = f"{received_at.astimezone(dt.UTC):{_HOUR_FORMAT}}-w{self._worker}"
+        if wanted >= self._segment:
+            return wanted
+        # A clock that steps back must not reopen an hour whose readers may have moved on.
+        log.warning("the clock is behind the landing store: now %s, segment %s", wanted, self._segment)
+        return self._segment
+
+    def _land(self, group: list[_Pending]) -> None:
+        start = 0
+        while start < len(group):
+            segment = self._segment_for(group[start].message.received_at)
+            end = start + 1
+            while end < len(group) and self._segment_for(group[end].message.received_at) == segment:
+                end += 1
+            self._commit(segment, group[start:end])
+            start = end
+
+    def _commit(self, segment: str, group: list[_Pending]) -> None:
+        try:
+            connection = self._open(segment)
+            connection.execute("BEGIN IMMEDIATE")
+            hour = _hour_of(segment)
+            ids = [message_id(segment, connection.execute(_INSERT, _row(p.message, hour)).lastrowid or 0) for p in group]
+            connection.execute("COMMIT")
+        except (sqlite3.Error, OSError) as error:
+            log.error("landing failed: segment=%s messages=%d error=%s", segment, len(group), error)
+            self._close_connection()
+            failure = LandingUnavailable(f"{segment}: {error}")
+            self._resolve(group, lambda pending, _: pending.future.set_exception(failure))
+        else:
+            self._resolve(group, lambda pending, index: pending.future.set_result(ids[index]))
+
+    @staticmethod
+    def _resolve(group: list[_Pending], settle: Callable[[_Pending, int], None]) -> None:
+        def run(loop: asyncio.AbstractEventLoop) -> None:
+            for index, pending in enumerate(group):
+                if pending.loop is loop and not pending.future.done():
+                    settle(pending, index)
+
+        for loop in {id(pending.loop): pending.loop for pending in group}.values():
+            # A loop that has gone takes its waiters along; the messages are landed all the same.
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(run, loop)
+
+    def _open(self, segment: str) -> sqlite3.Connection:
+        if self._connection is not None and self._segment == segment:
+            return self._connection
+        self._close_connection()
+        connection = sqlite3.connect(
+            self._directory / f"{segment}.sqlite", isolation_level=None, check_same_thread=False, timeout=10.0
+        )
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute(_SCHEMA)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        self._connection, self._segment = connection, segment
+        return connection
+
+    def _close_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except sqlite3.Error as error:
+                log.error("closing a landing segment failed: %s", error)
+
+
+def _row(message: RawMessage, hour: dt.datetime) -> tuple[int | str | bytes, ...]:
+    return (
+        (max(message.received_at, hour) - _EPOCH) // _MICROSECOND,
+        message.device_lfdi,
+        message.method,
+        message.path,
+        message.content_type,
+        message.body,
+        message.body_sha256,
+        message.source,
+        message.meter_id,
+        message.zone,
+    )
+
+
+class SqliteLandingReader:
+    """Reads the segments of every worker under `directory`; opens files read-only and one call at a time."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = Path(directory)
+
+    def segments(self) -> list[Segment]:
+        """Return every segment by hour, then name; empty when nothing has landed yet."""
+        names = (path.stem for path in self._directory.glob("*.sqlite"))
+        return sorted(Segment(_hour_of(name), name) for name in names if _NAME.fullmatch(name))
+
+    def read(self, segment: Segment | str, after: int = 0, limit: int = 10_000) -> list[LandedMessage]:
+        """Return at most `limit` committed messages with a sequence above `after`, in sequence.
+
+        Raises `FileNotFoundError` for a segment that is not there and `ValueError` for a name that is none.
+        """
+        name = segment if isinstance(segment, str) else segment.name
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"not a landing segment: {name!r}")
+        path = self._directory / f"{name}.sqlite"
+        if not path.exists():
+            raise FileNotFoundError(path)
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10.0)
+        try:
+            rows = connection.execute(_SELECT, (after, limit)).fetchall() if _has_messages(connection) else []
+        finally:
+            connection.close()
+        return [LandedMessage(message_id(name, row[0]), row[0], _EPOCH + row[1] * _MICROSECOND, *row[2:]) for row in rows]
+
+
+def _has_messages(connection: sqlite3.Connection) -> bool:
+    # A writer killed while it made the file leaves one without the table.
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'messages'").fetchone() is not None

@@ -1,0 +1,1 @@
+"""Operational tables shared by the ingest server and the pipeline."""

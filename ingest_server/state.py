@@ -1,0 +1,45 @@
+"""What request handlers share."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from .access import Access, Peer
+from .landing.store import LandingStore
+from .operational.registry import Registry
+from .options import ServerOptions
+
+
+def utc_now() -> dt.datetime:
+    """Return the current time, aware, in UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass(slots=True, frozen=True)
+class State:
+    """The server's parts; `server_lfdi` identifies its own certificate."""
+
+    options: ServerOptions
+    registry: Registry
+    store: LandingStore
+    access: Access
+    server_lfdi: str
+    now: Callable[[], dt.datetime] = utc_now
+
+
+STATE: web.AppKey[State] = web.AppKey("state", State)
+
+
+def state_of(request: web.Request) -> State:
+    """Return the server's parts."""
+    return request.app[STATE]
+
+
+def peer_of(request: web.Request) -> Peer:
+    """Return the admitted client."""
+    peer: Peer = request["peer"]
+    return peer

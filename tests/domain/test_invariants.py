@@ -1,0 +1,311 @@
+"""Every invariant holds on honest frames and catches a tampered one."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import polars as pl
+import pytest
+
+from gridtokenx_pipeline.domain.certificates import issue
+from gridtokenx_pipeline.domain.invariants import (
+    VIOLATIONS,
+    certificate_violations,
+    energy_violations,
+    market_violations,
+    settlement_violations,
+)
+from gridtokenx_pipeline.domain.market import Agreement, Tariff, clear, positions
+from gridtokenx_pipeline.domain.settlement import plan
+
+START = dt.datetime(2026, 11, 22, 20, tzinfo=dt.UTC)
+TARIFF = Tariff(80_000, 280_000)
+
+
+def tampered(frame, row, **changes):
+    """`frame` with the values of one row changed; a change may be a function of the old value."""
+    rows = frame.to_dicts()
+    rows[row] |= {name: change(rows[row][name]) if callable(change) else change for name, change in changes.items()}
+    return pl.DataFrame(rows, schema=frame.schema, orient="row")
+
+
+def names(violations):
+    assert violations.schema == pl.Schema(VIOLATIONS)
+    assert violations.select(pl.exclude("detail")).null_count().sum_horizontal()[0] == 0
+    assert violations["detail"].null_count() == 0
+    return set(violations["name"])
+
+
+@pytest.fixture(scope="module")
+def energy(energy_frame):
+    """Two windows of four meters: two sellers, a buyer, and a meter with too few readings."""
+    rows = []
+    for number, start in enumerate((START, START + dt.timedelta(minutes=5))):
+        for meter, generation, load in (("M1", 30_000, 10_000), ("M2", 12_000, 2_000), ("M3", 0, 45_000), ("M4", 9_000, 1_000)):
+            rows.append(
+                {
+                    "meter_id": meter,
+                    "interval_start": start,
+                    "generation_milli_wh": generation,
+                    "generation_register_milli_wh": 500_000 + generation * (number + 1),
+                    "load_milli_wh": load,
+                    "load_register_milli_wh": 500_000 + load * (number + 1),
+                    "readings_present": 19 if meter == "M4" else 20,
+                }
+            )
+    return energy_frame(*rows)
+
+
+@pytest.fixture(scope="module")
+def cleared(energy):
+    made = positions(energy, 100)
+    later = START + dt.timedelta(hours=1)
+    agreement = Agreement("stanford", "M1", "M3", 5, 100_000)
+    return clear(made, TARIFF, closed_before=later, agreements=[agreement])
+
+
+@pytest.fixture
+def check_market(energy, cleared):
+    def check(intervals=None, trades=None, grid=None, max_partners=25, with_positions=True):
+        return names(
+            market_violations(
+                cleared.intervals if intervals is None else intervals,
+                cleared.trades if trades is None else trades,
+                cleared.grid_settlements if grid is None else grid,
+                max_partners=max_partners,
+                positions=positions(energy, 100) if with_positions else None,
+            )
+        )
+
+    return check
+
+
+def test_honest_market(check_market, cleared):
+    assert cleared.trades["kind"].to_list()[:3] == ["agreement", "pool", "pool"]
+    assert check_market() == set()
+    empty = [frame.clear() for frame in (cleared.intervals, cleared.trades, cleared.grid_settlements)]
+    assert check_market(*empty) == set()
+
+
+@pytest.mark.parametrize(
+    ("changes", "caught"),
+    [
+        ({"buyer_meter_id": "M1"}, {"self_trade", "meter_balance"}),
+        ({"energy_wh": 0}, {"trade_energy", "amount", "meter_balance", "traded_volume"}),
+        ({"energy_wh": lambda wh: wh + 1}, {"meter_balance", "traded_volume"}),
+        ({"price_micro_per_kwh": 79_999}, {"price_bounds", "pool_price"}),
+        ({"price_micro_per_kwh": 280_001}, {"price_bounds", "pool_price"}),
+        ({"price_micro_per_kwh": lambda price: price + 1_000}, {"pool_price", "amount"}),
+        ({"amount_micro": lambda amount: amount + 1}, {"amount"}),
+        ({"buyer_meter_id": "GHOST"}, {"zero_sum", "meter_balance"}),
+        ({"version": 2}, {"orphan", "meter_balance"}),
+    ],
+)
+def test_tampered_trade_is_caught(check_market, cleared, changes, caught):
+    assert check_market(trades=tampered(cleared.trades, 1, **changes)) >= caught
+
+
+def test_missing_and_repeated_trades_are_caught(check_market, cleared):
+    assert check_market(trades=cleared.trades[1:]) >= {"meter_balance", "traded_volume"}
+    assert check_market(trades=pl.concat([cleared.trades, cleared.trades[:1]])) >= {"meter_balance", "traded_volume"}
+
+
+@pytest.mark.parametrize(
+    ("row", "changes", "caught"),
+    [
+        (0, {"net_wh": lambda wh: wh + 1}, {"meter_balance", "coverage", "interval_totals"}),
+        (0, {"traded_wh": 21, "energy_wh": -1}, {"meter_balance", "zero_sum", "amount"}),
+        (0, {"traded_wh": lambda wh: wh - 1, "energy_wh": lambda wh: wh + 1}, {"meter_balance", "zero_sum"}),
+        (2, {"amount_micro": lambda amount: amount - 1}, {"amount"}),
+        (2, {"amount_micro": lambda amount: -amount}, {"amount"}),
+        (3, {"traded_wh": 1, "energy_wh": 7}, {"grid_only_meters_do_not_trade", "zero_sum"}),
+        (3, {"reason": "residual"}, {"interval_totals"}),
+        (3, {"meter_id": "GHOST"}, {"coverage"}),
+        (3, {"meter_id": "M3"}, {"coverage", "interval_totals"}),
+        (3, {"version": 2}, {"orphan", "coverage", "interval_totals"}),
+    ],
+)
+def test_tampered_grid_settlement_is_caught(check_market, cleared, row, changes, caught):
+    assert check_market(grid=tampered(cleared.grid_settlements, row, **changes)) >= caught
+
+
+def test_a_meter_settled_never_or_twice_is_caught(check_market, cleared):
+    grid = cleared.grid_settlements
+    assert check_market(grid=grid[1:]) >= {"coverage", "interval_totals", "zero_sum"}
+    assert check_market(grid=pl.concat([grid, grid[:1]])) >= {"coverage", "interval_totals"}
+    assert check_market(grid=grid[1:], with_positions=False) >= {"interval_totals", "zero_sum"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "caught"),
+    [
+        ({"traded_wh": lambda wh: wh - 1}, {"traded_volume"}),
+        ({"traded_wh": lambda wh: wh - 1, "capped_wh": 1}, {"traded_volume"}),
+        ({"traded_wh": lambda wh: wh + 1, "capped_wh": -1}, {"traded_volume"}),
+        ({"supply_wh": lambda wh: wh + 1}, {"interval_totals"}),
+        ({"demand_wh": lambda wh: wh + 1}, {"interval_totals"}),
+        ({"meters": 5}, {"interval_totals"}),
+        ({"meters_grid_only": 0}, {"interval_totals"}),
+        ({"price_micro_per_kwh": lambda price: price + 1}, {"pool_price"}),
+        ({"retail_micro_per_kwh": 90_000}, {"price_bounds", "amount"}),
+        ({"state": "open"}, {"open_interval"}),
+    ],
+)
+def test_tampered_interval_is_caught(check_market, cleared, changes, caught):
+    assert check_market(intervals=tampered(cleared.intervals, 0, **changes)) >= caught
+
+
+def test_too_many_partners_are_caught(check_market):
+    assert check_market(max_partners=1) == {"partner_cap"}
+
+
+def test_amounts_beyond_64_bits_are_still_checked(position_frame):
+    made = position_frame(("M1", 10**9, 0, 0, 0), ("M2", 0, 3 * 10**9, 0, 0))
+    dear = clear(made, Tariff(10**10, 10**11), closed_before=START + dt.timedelta(hours=1))
+    assert market_violations(dear.intervals, dear.trades, dear.grid_settlements, max_partners=25, positions=made).is_empty()
+
+
+@pytest.fixture(scope="module")
+def aggregated(energy_frame):
+    """An hour's beginning in 15 s, 5 min and 15 min; M2's battery was not measured."""
+    fine, middle = [], []
+    for meter, charge in (("M1", 3), ("M2", None)):
+        fine += [
+            {
+                "meter_id": meter,
+                "interval_start": START + dt.timedelta(seconds=15 * n),
+                "load_milli_wh": n,
+                "charge_milli_wh": charge,
+            }
+            for n in range(60)
+        ]
+        middle += [
+            {
+                "meter_id": meter,
+                "interval_start": START + dt.timedelta(minutes=5 * n),
+                "load_milli_wh": sum(range(20 * n, 20 * n + 20)),
+                "charge_milli_wh": charge and charge * 20,
+            }
+            for n in range(3)
+        ]
+    coarse = [
+        {"meter_id": "M1", "load_milli_wh": sum(range(60)), "charge_milli_wh": 180},
+        {"meter_id": "M2", "load_milli_wh": sum(range(60)), "charge_milli_wh": None},
+    ]
+    return [energy_frame(*fine, duration_s=15), energy_frame(*middle), energy_frame(*coarse, duration_s=900)]
+
+
+def test_honest_aggregates(aggregated):
+    assert names(energy_violations(*aggregated)) == set()
+    assert names(energy_violations(*(frame.clear() for frame in aggregated))) == set()
+
+
+@pytest.mark.parametrize(
+    ("level", "caught"),
+    [
+        (0, {"energy_5min_sum", "energy_15min_from_15s"}),
+        (1, {"energy_5min_sum", "energy_15min_sum"}),
+        (2, {"energy_15min_sum", "energy_15min_from_15s"}),
+    ],
+)
+def test_a_milli_watt_hour_more_is_caught_at_every_level(aggregated, level, caught):
+    frames = list(aggregated)
+    frames[level] = tampered(frames[level], 0, load_milli_wh=lambda energy: energy + 1)
+    assert names(energy_violations(*frames)) == caught
+    frames[level] = aggregated[level][1:]
+    assert names(energy_violations(*frames)) == caught
+
+
+def test_zero_is_not_the_same_as_not_measured(aggregated):
+    fine, middle, coarse = aggregated
+    assert names(energy_violations(fine, middle, tampered(coarse, 1, charge_milli_wh=0))) == {
+        "energy_15min_sum",
+        "energy_15min_from_15s",
+    }
+
+
+def test_honest_certificates(energy):
+    bundles = issue(energy).bundles
+    assert names(certificate_violations(bundles, energy)) == set()
+    assert names(certificate_violations(bundles.clear(), energy.clear())) == set()
+
+
+@pytest.mark.parametrize(
+    ("row", "changes", "caught"),
+    [
+        (0, {"energy_wh": 31, "last_wh": 530}, {"bundle_energy", "bundle_overlap", "issued_over_register"}),
+        (0, {"energy_wh": 29}, {"bundle_size", "bundle_energy"}),
+        (3, {"first_wh": 529, "last_wh": 558}, {"bundle_overlap", "bundle_energy"}),
+        (0, {"meter_id": "GHOST"}, {"bundle_energy", "issued_over_register", "issued_without_measurement"}),
+        (0, {"quality_flags": 9}, {"issued_without_measurement"}),
+        (0, {"quality_flags": 0}, {"issued_without_measurement"}),
+    ],
+)
+def test_tampered_bundle_is_caught(energy, row, changes, caught):
+    bundles = issue(energy).bundles
+    assert bundles["meter_id"].to_list() == ["M1", "M2", "M4", "M1", "M2", "M4"]
+    assert names(certificate_violations(tampered(bundles, row, **changes), energy)) >= caught
+
+
+def test_a_bundle_issued_twice_is_caught(energy):
+    bundles = issue(energy).bundles
+    twice = pl.concat([bundles, bundles[:1]])
+    assert names(certificate_violations(twice, energy)) == {"bundle_overlap", "issued_over_register"}
+
+
+def test_certificates_from_estimated_energy_are_caught_whatever_the_bundle_says(energy):
+    bundles = issue(energy).bundles
+    estimated = tampered(energy, 0, quality_flags=8)
+    assert names(certificate_violations(bundles, estimated)) == {"issued_without_measurement"}
+    assert names(certificate_violations(issue(estimated).bundles, estimated)) == set()
+
+
+@pytest.fixture(scope="module")
+def planned(energy, cleared):
+    bundles = issue(energy).bundles
+    return plan(positions(energy, 100), cleared.trades, cleared.grid_settlements, bundles, cleared.intervals)
+
+
+def test_honest_settlement(planned):
+    assert names(settlement_violations(planned.items, planned.batches)) == set()
+    assert names(settlement_violations(planned.items.clear(), planned.batches.clear())) == set()
+
+
+@pytest.mark.parametrize(
+    ("changes", "caught"),
+    [
+        ({"payload": lambda text: text.replace('"energy_wh":30', '"energy_wh":31')}, {"leaf", "root", "batch_totals", "memo"}),
+        ({"payload": lambda text: text.replace(",", ", ")}, {"payload", "leaf", "root"}),
+        ({"payload": "not json"}, {"payload", "leaf", "root"}),
+        ({"payload": "[]"}, {"payload"}),
+        ({"natural_key": "another"}, {"payload"}),
+        ({"kind": "trade"}, {"payload", "leaf_order"}),
+        ({"leaf_sha256": "00" * 32}, {"leaf"}),
+        ({"leaf_index": 1}, {"leaf_order"}),
+        ({"batch_id": "another"}, {"orphan", "item_count", "root"}),
+    ],
+)
+def test_tampered_item_is_caught(planned, changes, caught):
+    assert planned.items["kind"][0] == "certificate"
+    row = planned.items["payload"].str.contains('"energy_wh":30').arg_max()
+    assert names(settlement_violations(tampered(planned.items, row, **changes), planned.batches)) >= caught
+
+
+@pytest.mark.parametrize(
+    ("changes", "caught"),
+    [
+        ({"items": 1}, {"item_count"}),
+        ({"merkle_root": "00" * 32}, {"root"}),
+        ({"traded_wh": 1}, {"batch_totals"}),
+        ({"amount_micro": 1}, {"batch_totals"}),
+        ({"certificate_wh": 1}, {"batch_totals"}),
+        ({"memo": lambda memo: memo.replace(":v1:", ":v2:")}, {"memo"}),
+        ({"batch_id": "another"}, {"orphan"}),
+    ],
+)
+def test_tampered_batch_is_caught(planned, changes, caught):
+    assert names(settlement_violations(planned.items, tampered(planned.batches, 0, **changes))) == caught
+
+
+def test_a_missing_item_is_caught(planned):
+    assert names(settlement_violations(planned.items[1:], planned.batches)) >= {"item_count", "root", "leaf_order", "memo"}

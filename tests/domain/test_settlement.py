@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gridtokenx_pipeline.contracts import certificates, market, settlement
+from gridtokenx_pipeline.domain import merkle
+from gridtokenx_pipeline.domain.certificates import issue
+from gridtokenx_pipeline.domain.invariants import settlement_violations
+from gridtokenx_pipeline.domain.market import Tariff, clear, positions
+from gridtokenx_pipeline.domain.settlement import Memo, SettlementInputError, canonical_json, parse_memo, plan
+
+START = dt.datetime(2026, 11, 22, 20, tzinfo=dt.UTC)
+LATER = START + dt.timedelta(hours=1)
+
+
+def _energy(energy_frame, starts=(START,)):
+    return energy_frame(
+        *(
+            row | {"interval_start": start}
+            for start in starts
+            for row in (
+                {"meter_id": "M1", "generation_milli_wh": 30_000, "load_milli_wh": 10_000},
+                {"meter_id": "M2", "load_milli_wh": 25_000},
+                {"meter_id": "M3", "generation_milli_wh": 4_000, "quality_flags": 17},
+            )
+        )
+    )
+
+
+def _plan(energy, closed_before=LATER, version=1, order=None):
+    made = positions(energy, 100)
+    cleared = clear(made, Tariff(80_000, 280_000), closed_before=closed_before, version=version)
+    frames = [made, cleared.trades, cleared.grid_settlements, issue(energy).bundles, cleared.intervals]
+    if order is not None:
+        frames = [frame.sample(fraction=1, shuffle=True, seed=order) for frame in frames]
+    return plan(*frames)
+
+
+def test_a_batch_says_what_it_settles(energy_frame):
+    planned = _plan(_energy(energy_frame))
+    kinds = ["certificate", "energy_reading", "energy_reading", "energy_reading"]
+    kinds += ["grid_settlement", "grid_settlement", "grid_settlement", "trade", "trade"]
+    assert planned.items["kind"].to_list() == kinds
+    assert planned.items["leaf_index"].to_list() == list(range(9))
+    assert planned.items["natural_key"].to_list()[1:4] == ["M1", "M2", "M3"]
+    (batch,) = planned.batches.to_dicts()
+    assert (batch["items"], batch["traded_wh"], batch["certificate_wh"], batch["state"]) == (9, 24, 30, "pending")
+    memo = parse_memo(batch["memo"])
+    assert memo == Memo("stanford", START, 1, 9, 24, batch["amount_micro"], 30, batch["merkle_root"])
+    assert memo.text() == batch["memo"]
+    assert len(batch["memo"].encode()) < 200
+    assert settlement_violations(planned.items, planned.batches).is_empty()
+
+
+def test_payloads_are_canonical(energy_frame):
+    items = _plan(_energy(energy_frame)).items
+    reading = items.filter((pl.col("kind") == "energy_reading") & (pl.col("natural_key") == "M1"))
+    assert reading["payload"].to_list() == [
+        '{"charge_wh":0,"discharge_wh":0,"duration_s":300,"export_wh":0,"generation_wh":30,"import_wh":0,"kind":"energy_reading",'
+        '"load_wh":10,"meter_id":"M1","quality_flags":1,"version":1,"window_start":"2026-11-22T20:00:00Z","zone":"stanford"}'
+    ]
+    for payload, leaf in items.select("payload", "leaf_sha256").iter_rows():
+        assert hashlib.sha256(b"\x00" + payload.encode("ascii")).hexdigest() == leaf
+        assert json.dumps(json.loads(payload), sort_keys=True, separators=(",", ":")) == payload
+
+
+def test_ids_and_root_never_change(energy_frame):
+    """A changed root or id would settle the window a second time."""
+    planned = _plan(_energy(energy_frame))
+    assert planned.batches["batch_id"].to_list() == ["e4a972a8-56bb-5b55-a796-97667b95c7d5"]
+    assert planned.batches["merkle_root"].to_list() == ["96f0dfdb5da9ddd798f961324ec0db0d0742961e4adae96f049145017996e5f3"]
+    assert planned.items["item_id"][0] == "285b68af-e779-5cf3-8c94-639c498292c5"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_order_of_rows_does_not_matter(energy_frame, seed):
+    energy = _energy(energy_frame, [START, START + dt.timedelta(minutes=5)])
+    straight, shuffled = _plan(energy), _plan(energy, order=seed)
+    assert straight.items.equals(shuffled.items)
+    assert straight.batches.equals(shuffled.batches)
+
+
+def test_each_window_and_version_is_its_own_batch(energy_frame):
+    energy = _energy(energy_frame, [START, START + dt.timedelta(minutes=5)])
+    first, second = _plan(energy), _plan(energy, version=2)
+    assert first.batches.height == 2
+    for column in ("batch_id", "merkle_root"):
+        assert len({*first.batches[column], *second.batches[column]}) == 4
+    assert set(first.items["item_id"]).isdisjoint(second.items["item_id"])
+
+
+def test_open_windows_and_pending_certificates_stay_out(energy_frame):
+    energy = _energy(energy_frame, [START, START + dt.timedelta(minutes=5)])
+    planned = _plan(energy, closed_before=START + dt.timedelta(minutes=6))
+    assert planned.batches["window_start"].to_list() == [START]
+    assert planned.items.filter(pl.col("kind") == "certificate").height == 1
+    assert _plan(energy, closed_before=START).batches.is_empty()
+
+
+def test_an_interval_with_nothing_makes_no_batch(energy_frame):
+    cleared = clear(positions(_energy(energy_frame), 100), Tariff(80_000, 280_000), closed_before=LATER)
+    planned = plan(
+        positions(energy_frame(), 100),
+        market.TRADES.empty(),
+        market.GRID_SETTLEMENTS.empty(),
+        certificates.BUNDLES.empty(),
+        cleared.intervals,
+    )
+    assert planned.batches.equals(settlement.BATCHES.empty())
+    assert planned.items.equals(settlement.ITEMS.empty())
+
+
+def test_a_meter_without_registers_settles_what_is_known(energy_frame):
+    planned = _plan(energy_frame({"load_milli_wh": 5_000, "generation_register_milli_wh": None}))
+    payload = json.loads(planned.items["payload"][0])
+    assert (payload["generation_wh"], payload["load_wh"]) == (None, 5)
+
+
+def test_rows_of_no_closed_interval_are_refused(energy_frame):
+    energy = _energy(energy_frame)
+    made = positions(energy, 100)
+    cleared = clear(made, Tariff(80_000, 280_000), closed_before=LATER)
+    nothing = market.TRADES.empty()
+    other = cleared.intervals.with_columns(version=pl.lit(2, dtype=pl.Int32))
+    bundles = issue(energy).bundles
+    with pytest.raises(SettlementInputError, match="trade of no closed interval"):
+        plan(made, cleared.trades, cleared.grid_settlements, bundles, other)
+    with pytest.raises(SettlementInputError, match="grid settlement of no closed interval"):
+        plan(made, nothing, cleared.grid_settlements, bundles, other)
+    with pytest.raises(SettlementInputError, match="two versions"):
+        plan(made, cleared.trades, cleared.grid_settlements, bundles, pl.concat([cleared.intervals, other]))
+
+
+@pytest.mark.parametrize("value", [1.5, True, [1]])
+def test_settled_values_are_text_or_whole_numbers(value):
+    with pytest.raises(SettlementInputError, match="energy_wh"):
+        canonical_json({"energy_wh": value})
+
+
+def test_canonical_json_is_ascii():
+    assert canonical_json({"b": "Zürich", "a": None}) == '{"a":null,"b":"Z\\u00fcrich"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "gtx2:a:2026-11-22T20:00:00Z:v1:1:2:3:4:" + "0" * 64, "gtx1:a:2026-11-22T20:00:00Z:v1:1:2:3:4:" + "0" * 63, "gtx1:a:b"],
+)
+def test_other_texts_are_no_memos(text):
+    with pytest.raises(ValueError, match="not a settlement memo"):
+        parse_memo(text)
+
+
+def test_memo_fits_a_transaction(energy_frame):
+    memo = Memo("z" * 32, START, 99, 100_000, 10**10, 10**13, 10**10, "f" * 64)
+    assert parse_memo(memo.text()) == memo
+    assert len(memo.text().encode()) < 200
+    with pytest.raises(SettlementInputError, match="memo of 2"):
+        _plan(energy_frame({}, zone="z" * 110))
+
+
+def _hash(data):
+    return hashlib.sha256(data).digest()
+
+
+def test_root_by_hand():
+    a, b, c = (merkle.leaf(name) for name in (b"a", b"b", b"c"))
+    assert a == _hash(b"\x00a")
+    assert merkle.root([a]) == a
+    assert merkle.root([a, b]) == _hash(b"\x01" + a + b)
+    assert merkle.root([a, b, c]) == _hash(b"\x01" + _hash(b"\x01" + a + b) + c)
+    with pytest.raises(ValueError, match="no leaves"):
+        merkle.root([])
+    with pytest.raises(IndexError):
+        merkle.proof([a], 1)
+    with pytest.raises(IndexError):
+        merkle.proof([a], -1)
+
+
+@given(st.lists(st.binary(max_size=8), min_size=1, max_size=40, unique=True), st.data())
+def test_every_leaf_and_no_other_is_proven(payloads, data):
+    leaves = [merkle.leaf(payload) for payload in payloads]
+    index = data.draw(st.integers(0, len(leaves) - 1))
+    root, proof = merkle.root(leaves), merkle.proof(leaves, index)
+    assert len(proof) <= (len(leaves) - 1).bit_length()
+    assert merkle.verify(leaves[index], proof, root)
+    assert not merkle.verify(merkle.leaf(b"another payload"), proof, root)
+    if len(leaves) > 1:
+        other = data.draw(st.integers(0, len(leaves) - 1).filter(lambda i: i != index))
+        assert not merkle.verify(leaves[other], proof, root)
+        side, sibling = proof[0]
+        assert not merkle.verify(leaves[index], (merkle.Step(side, _hash(sibling)), *proof[1:]), root)

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import hashlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ingest_server.landing.sqlite import SqliteLandingReader, SqliteLandingStore
+from ingest_server.landing.store import LandingReader, LandingStore, LandingUnavailable, RawMessage, SegmentInUse
+
+NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
+ROOT = Path(__file__).parents[2]
+
+
+def message(n: int = 0, at: dt.datetime = NOON) -> RawMessage:
+    body = f"<body>{n}</body>".encode()
+    return RawMessage(
+        at, "AB" * 20, "POST", "/mup", "application/sep+xml", body, hashlib.sha256(body).hexdigest(), "sep2", "M", "z"
+    )
+
+
+async def test_appended_message_is_read_back_unchanged(tmp_path: Path) -> None:
+    store = SqliteLandingStore(tmp_path, worker=3)
+    received = NOON + dt.timedelta(minutes=5, microseconds=123456)
+    sent = message(7, received)
+    message_id = await store.append(sent)
+    store.close()
+    reader = SqliteLandingReader(tmp_path)
+    assert isinstance(store, LandingStore)
+    assert isinstance(reader, LandingReader)
+    (segment,) = reader.segments()
+    assert (segment.name, segment.hour) == ("20260301T12-w3", NOON)
+    (read,) = reader.read(segment)
+    assert read.message_id == message_id == "20260301T12-w3-000000001"
+    assert read.sequence == 1
+    assert {name: getattr(read, name) for name in RawMessage.__slots__} == {
+        name: getattr(sent, name) for name in RawMessage.__slots__
+    }
+
+
+async def test_concurrent_appends_share_commits_and_keep_order(tmp_path: Path) -> None:
+    store = SqliteLandingStore(tmp_path, max_wait_s=0.05, max_group=64)
+    ids = await asyncio.gather(*(store.append(message(n)) for n in range(200)))
+    store.close()
+    reader = SqliteLandingReader(tmp_path)
+    read = reader.read("20260301T12-w0")
+    assert [m.message_id for m in read] == list(ids)
+    assert [m.sequence for m in read] == list(range(1, 201))
+    assert [m.body for m in read] == [message(n).body for n in range(200)]
+
+
+async def test_reader_pages_by_high_water_mark_while_the_writer_is_active(tmp_path: Path) -> None:
+    store = SqliteLandingStore(tmp_path)
+    reader = SqliteLandingReader(tmp_path)
+    assert reader.segments() == []
+    seen: list[int] = []
+    for batch in range(5):
+        acknowledged = await asyncio.gather(*(store.append(message(batch * 10 + n)) for n in range(10)))
+        while page := reader.read("20260301T12-w0", after=len(seen), limit=4):
+            seen += [m.sequence for m in page]
+        # What was acknowledged is there for a reader at once.
+        assert len(seen) == (batch + 1) * len(acknowledged)
+    store.close()
+    assert seen == list(range(1, 51))
+
+
+async def test_restart_continues_the_segment(tmp_path: Path) -> None:
+    for expected in ("20260301T12-w0-000000001", "20260301T12-w0-000000002"):
+        store = SqliteLandingStore(tmp_path)
+        assert await store.append(message()) == expected
+        store.close()
+
+
+async def test_hours_and_workers_have_their_own_segments(tmp_path: Path) -> None:
+    stores = [SqliteLandingStore(tmp_path, worker) for worker in (0, 1)]
+    later = NOON + dt.timedelta(hours=1)
+    await asyncio.gather(*(store.append(message(at=at)) for at in (NOON, later) for store in stores))
+    for store in stores:
+        store.close()
+    segments = SqliteLandingReader(tmp_path).segments()
+    assert [s.name for s in segments] == ["20260301T12-w0", "20260301T12-w1", "20260301T13-w0", "20260301T13-w1"]
+    assert [s.hour for s in segments] == [NOON, NOON, later, later]
+
+
+async def test_a_clock_that_steps_back_does_not_reopen_an_hour(tmp_path: Path) -> None:
+    later = NOON + dt.timedelta(hours=1)
+    store = SqliteLandingStore(tmp_path)
+    await store.append(message(at=later))
+    assert (await store.append(message(at=NOON))).startswith("20260301T13-w0")
+    store.close()
+    # Nor does a restart with a clock behind the store.
+    store = SqliteLandingStore(tmp_path)
+    assert await store.append(message(at=NOON)) == "20260301T13-w0-000000003"
+    store.close()
+    assert [m.received_at for m in SqliteLandingReader(tmp_path).read("20260301T13-w0")] == [later] * 3
+
+
+async def test_second_writer_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from ingest_server.landing.sqlite import SqliteLandingStore;"
+        "s = SqliteLandingStore(Path(sys.argv[1])); print('open', flush=True); time.sleep(60)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        assert await asyncio.to_thread(other.stdout.readline) == b"open\n"
+        with pytest.raises(SegmentInUse, match="worker 0"):
+            SqliteLandingStore(tmp_path)
+        SqliteLandingStore(tmp_path, worker=1).close()
+    finally:
+        other.kill()
+        other.wait(10)
+        other.stdout.close()
+    SqliteLandingStore(tmp_path, lock_wait_s=5).close()
+
+
+async def test_failed_commit_raises_keeps_nothing_and_leaves_no_gap(tmp_path: Path) -> None:
+    store = SqliteLandingStore(tmp_path)
+    await store.append(message(1))
+    path = tmp_path / "20260301T12-w0.sqlite"
+    with sqlite3.connect(path) as other:
+        other.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON messages WHEN NEW.body = x'66756c6c' BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+    other.close()
+    poison = RawMessage(NOON, "AB" * 20, "POST", "/mup", "x", b"full", "")
+    with pytest.raises(LandingUnavailable, match="disk full"):
+        await store.append(poison)
+    # The store recovers by itself.
+    assert await store.append(message(2)) == "20260301T12-w0-000000002"
+    store.close()
+    assert [m.body for m in SqliteLandingReader(tmp_path).read("20260301T12-w0")] == [message(1).body, message(2).body]
+
+
+async def test_segment_that_cannot_be_opened_is_reported_and_recovered_from(tmp_path: Path) -> None:
+    store = SqliteLandingStore(tmp_path)
+    await store.append(message())
+    (tmp_path / "20260301T13-w0.sqlite").mkdir()
+    with pytest.raises(LandingUnavailable):
+        await store.append(message(at=NOON + dt.timedelta(hours=1)))
+    (tmp_path / "20260301T13-w0.sqlite").rmdir()
+    assert await store.append(message(at=NOON + dt.timedelta(hours=1))) == "20260301T13-w0-000000001"
+    store.close()
+
+
+async def test_closed_store_refuses_and_close_commits_what_waits(tmp_path: Path) -> None:
+    store = SqliteLandingStore(tmp_path, max_wait_s=5)
+    waiting = asyncio.create_task(store.append(message()))
+    await asyncio.sleep(0)
+    await asyncio.to_thread(store.close)
+    assert await waiting == "20260301T12-w0-000000001"
+    with pytest.raises(LandingUnavailable):
+        await store.append(message())
+    store.close()
+
+
+async def test_killed_writer_loses_nothing_acknowledged_and_continues(tmp_path: Path) -> None:
+    code = f"""
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_landing_store import message
+from ingest_server.landing.sqlite import SqliteLandingStore
+
+async def main():
+    store = SqliteLandingStore(Path(sys.argv[1]))
+    async def one(k):
+        for n in range(100000):
+            message_id = await store.append(message(k * 100000 + n))
+            print(message_id, k * 100000 + n, flush=True)
+    await asyncio.gather(*(one(k) for k in range(4)))
+
+asyncio.run(main())
+"""
+    writer = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    acknowledged = {}
+    while len(acknowledged) < 300:
+        message_id, n = (await asyncio.to_thread(writer.stdout.readline)).split()
+        acknowledged[message_id] = int(n)
+    os.kill(writer.pid, signal.SIGKILL)
+    rest = await asyncio.to_thread(writer.stdout.read)
+    writer.wait(10)
+    writer.stdout.close()
+    acknowledged |= {line.split()[0]: int(line.split()[1]) for line in rest.splitlines()[:-1]}
+    reader = SqliteLandingReader(tmp_path)
+    read = {m.message_id: m for m in reader.read("20260301T12-w0")}
+    assert {i: read[i].body for i in acknowledged} == {i: message(n).body for i, n in acknowledged.items()}
+    assert sorted(m.sequence for m in read.values()) == list(range(1, len(read) + 1))
+    store = SqliteLandingStore(tmp_path)
+    assert await store.append(message()) == f"20260301T12-w0-{len(read) + 1:09d}"
+    store.close()
+
+
+def test_reader_names_what_is_not_there(tmp_path: Path) -> None:
+    reader = SqliteLandingReader(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        reader.read("20260301T12-w0")
+    with pytest.raises(ValueError, match="not a landing segment"):
+        reader.read("../operational")
+    # A writer killed while it made the file.
+    (tmp_path / "20260301T12-w0.sqlite").touch()
+    assert reader.read(reader.segments()[0]) == []
+
+
+async def test_naive_receipt_time_is_refused(tmp_path: Path) -> None:
+    store = SqliteLandingStore(tmp_path)
+    with pytest.raises(ValueError, match="aware"):
+        await store.append(message(at=dt.datetime(2026, 3, 1)))
+    store.close()
