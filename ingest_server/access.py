@@ -42,6 +42,23 @@ class Peer:
         return self.device
 
 
+@dataclass(slots=True)
+class Context:
+    """What is found out about a request on its way; its log line is made of it.
+
+    `routine` marks requests that come in such numbers that they are logged for debugging only.
+    """
+
+    lfdi: str | None = None
+    peer: Peer | None = None
+    message_id: str | None = None
+    reason: str = ""
+    routine: bool = False
+
+
+CONTEXT: web.RequestKey[Context] = web.RequestKey("context", Context)
+
+
 class Access:
     """Admits requests. Registry rows are cached for `ttl_s`, so a suspended device is out that much later at most."""
 
@@ -49,7 +66,7 @@ class Access:
         self._registry = registry
         self._ttl_s = ttl_s
         self._enrolment = enrolment
-        self._devices: dict[str, tuple[float, Device | None]] = {}
+        self._devices: dict[str, tuple[float, Device]] = {}
         self._mirrors: dict[str, tuple[float, StoredMirrorUsagePoint]] = {}
         self._events: dict[tuple[str, str | None, str], float] = {}
 
@@ -65,7 +82,7 @@ class Access:
         if der is None:
             raise ConnectionResetError("the client is gone")
         lfdi = _lfdi(der)
-        request["lfdi"] = lfdi
+        request[CONTEXT].lfdi = lfdi
         try:
             _check_key(der)
         except ValueError as error:
@@ -76,10 +93,6 @@ class Access:
         if device is not None and device.status != "active":
             raise Refusal(403, f"device is {device.status}", security_kind=f"{device.status}_device")
         return Peer(lfdi, device.sfdi if device else sfdi_of(lfdi), remote, device)
-
-    def forget(self, lfdi: str) -> None:
-        """Drop the cached row of a device that has just changed."""
-        self._devices.pop(lfdi, None)
 
     async def mirror(self, peer: Peer, mup_id: str) -> StoredMirrorUsagePoint:
         """Return the peer's own mirror; raises a 404 `Refusal` for others' and unknown ones alike."""
@@ -112,7 +125,9 @@ class Access:
         if cached is not None and time.monotonic() < cached[0]:
             return cached[1]
         device = await asyncio.to_thread(self._registry.by_lfdi, lfdi)
-        _keep(self._devices, lfdi, (time.monotonic() + self._ttl_s, device))
+        # Only what exists is cached: the device may be registered, or enrol at another worker, a moment from now.
+        if device is not None:
+            _keep(self._devices, lfdi, (time.monotonic() + self._ttl_s, device))
         return device
 
     async def _mirror(self, mup_id: str) -> StoredMirrorUsagePoint | None:
@@ -120,7 +135,6 @@ class Access:
         if cached is not None and time.monotonic() < cached[0]:
             return cached[1]
         mirror = await asyncio.to_thread(self._registry.mirror_usage_point, mup_id)
-        # Only what exists is cached: another worker may create the mirror a moment from now.
         if mirror is not None:
             self.remember(mirror)
         return mirror

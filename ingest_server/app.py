@@ -9,12 +9,16 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 
+from .access import CONTEXT, Context
+from .drain import Drain
 from .landing.store import LandingUnavailable
 from .replies import Refusal, try_later
 from .routes import capability, end_device, mirror
 from .state import STATE, State, state_of
 
 log = logging.getLogger("ingest_server.access")
+
+DRAIN: web.AppKey[Drain] = web.AppKey("drain", Drain)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -23,6 +27,7 @@ def create_app(state: State) -> web.Application:
     """Return the application. It answers every request, bad ones included, with IEEE 2030.5 documents."""
     app = web.Application(middlewares=[_serve], client_max_size=state.options.max_body_bytes)
     app[STATE] = state
+    app[DRAIN] = Drain()
     for module in (capability, end_device, mirror):
         app.add_routes(module.ROUTES)
     return app
@@ -31,11 +36,27 @@ def create_app(state: State) -> web.Application:
 @web.middleware
 async def _serve(request: web.Request, handler: Handler) -> web.StreamResponse:
     started = time.perf_counter()
+    context = request[CONTEXT] = Context()
+    with request.app[DRAIN].request():
+        response, refusal = await _answer(request, handler)
+        if request.app[DRAIN].draining:
+            response.force_close()
+        _log(request, response.status, refusal, time.perf_counter() - started)
+        if refusal is not None and refusal.security_kind:
+            await state_of(request).access.report(
+                refusal.security_kind,
+                lfdi=context.lfdi,
+                remote=request.remote or "",
+                detail=f"{request.method} {request.path[:200]}: {refusal.reason}",
+            )
+    return response
+
+
+async def _answer(request: web.Request, handler: Handler) -> tuple[web.StreamResponse, Refusal | None]:
     refusal: Refusal | None = None
     response: web.StreamResponse
     try:
-        peer = await state_of(request).access.admit(request)
-        request["peer"] = peer
+        request[CONTEXT].peer = await state_of(request).access.admit(request)
         response = await handler(request)
     except Refusal as error:
         refusal = error
@@ -53,37 +74,29 @@ async def _serve(request: web.Request, handler: Handler) -> web.StreamResponse:
     if refusal is not None:
         response = refusal.response()
     response.headers["Server"] = "GridTokenX"
-    _log(request, response.status, refusal, time.perf_counter() - started)
-    if refusal is not None and refusal.security_kind:
-        await state_of(request).access.report(
-            refusal.security_kind,
-            lfdi=request.get("lfdi"),
-            remote=request.remote or "",
-            detail=f"{request.method} {request.path[:200]}: {refusal.reason}",
-        )
-    return response
+    return response, refusal
 
 
 def _log(request: web.Request, status: int, refusal: Refusal | None, seconds: float) -> None:
+    context = request[CONTEXT]
     if refusal is not None:
         level = logging.ERROR if status >= 500 else logging.WARNING
     else:
         # Readings come by the hundred a second, and the landing store has a row of each.
-        level = logging.DEBUG if request.get("routine") else logging.INFO
+        level = logging.DEBUG if context.routine else logging.INFO
     if not log.isEnabledFor(level):
         return
-    peer = request.get("peer")
-    device = peer.device if peer else None
+    device = context.peer.device if context.peer else None
     fields = {
-        "lfdi": request.get("lfdi"),
+        "lfdi": context.lfdi,
         "meter": device.meter_id if device else None,
         "remote": request.remote,
         "method": request.method,
         "path": request.path,
         "status": status,
-        "reason": refusal.reason if refusal else request.get("reason", ""),
+        "reason": refusal.reason if refusal else context.reason,
         "ms": round(seconds * 1000, 2),
     }
-    if message_id := request.get("message_id"):
-        fields["message_id"] = message_id
+    if context.message_id:
+        fields["message_id"] = context.message_id
     log.log(level, "refused" if refusal else "served", extra={"fields": fields})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from .access import Access, Peer
+from .access import CONTEXT, Access, Peer
 from .landing.store import LandingStore
 from .operational.registry import Registry
 from .options import ServerOptions
@@ -41,5 +41,6 @@ def state_of(request: web.Request) -> State:
 
 def peer_of(request: web.Request) -> Peer:
     """Return the admitted client."""
-    peer: Peer = request["peer"]
+    peer = request[CONTEXT].peer
+    assert peer is not None
     return peer

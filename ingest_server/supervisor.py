@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import signal
-import socket
 import ssl
 import sys
 import time
@@ -19,10 +17,11 @@ from ieee2030_5.tls import server_context
 from . import logs
 from .operational.registry import Registry
 from .options import ServerOptions
-from .worker import listening_socket
+from .ports import PortUnavailable, reserve_port
 
 log = logging.getLogger(__name__)
 
+# The workers of a server that was killed need a moment to be gone.
 _PORT_WAIT_S = 2.0
 _BACK_OFF_S = (0.1, 5.0)
 _HEALTHY_S = 30.0
@@ -41,40 +40,15 @@ def run(options: ServerOptions) -> None:
     Raises `CannotStart` where the port is taken, a certificate file is missing or wrong, or a worker cannot start.
     """
     logs.configure(options.log_level, "supervisor")
-    reservation = _reserve_port(options.host, options.port)
+    try:
+        reservation = reserve_port(options.host, options.port, wait_s=_PORT_WAIT_S)
+    except PortUnavailable as error:
+        raise CannotStart(str(error)) from None
     try:
         _prepare(options)
         asyncio.run(_Supervisor(options, reservation.getsockname()[1]).run())
     finally:
         reservation.close()
-
-
-def _reserve_port(host: str, port: int) -> socket.socket:
-    """Bind without listening, for as long as the server runs.
-
-    The first bind is exclusive, so a second server fails here instead of sharing the port. It waits a little: the
-    workers of a server that was killed need a moment to be gone.
-    """
-    deadline = time.monotonic() + _PORT_WAIT_S
-    while True:
-        try:
-            _probe(host, port)
-            return listening_socket(host, port)
-        except socket.gaierror as error:
-            raise CannotStart(f"host {host!r}: {error.strerror}") from None
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise CannotStart(f"cannot listen on {host} port {port}: {error.strerror}") from None
-            if time.monotonic() > deadline:
-                raise CannotStart(f"port {port} on {host} is in use; stop what uses it or choose another port") from None
-        time.sleep(0.05)
-
-
-def _probe(host: str, port: int) -> None:
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    with socket.socket(family, kind, protocol) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
 
 
 def _prepare(options: ServerOptions) -> None:
@@ -110,9 +84,8 @@ class _Supervisor:
                 if self._stop.is_set():
                     return
                 raise CannotStart("a worker could not start; its last log line says why")
-            print(
-                f"ready https://{self._options.host}:{self._port} workers={self._options.workers} pid={os.getpid()}", flush=True
-            )
+            host = f"[{self._options.host}]" if ":" in self._options.host else self._options.host
+            print(f"ready https://{host}:{self._port} workers={self._options.workers} pid={os.getpid()}", flush=True)
             keepers = [asyncio.create_task(self._keep(i)) for i in range(self._options.workers)]
             await self._stop.wait()
         finally:

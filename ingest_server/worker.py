@@ -13,7 +13,6 @@ import ctypes
 import logging
 import os
 import signal
-import socket
 import ssl
 import sys
 from pathlib import Path
@@ -25,32 +24,19 @@ from ieee2030_5.tls import server_context
 
 from . import logs
 from .access import Access
-from .app import create_app
+from .app import DRAIN, create_app
 from .landing.sqlite import SqliteLandingStore
 from .landing.store import SegmentInUse
 from .operational.registry import Registry
 from .options import ServerOptions
+from .ports import listening_socket
 from .state import State
 
 log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
 _BACKLOG = 2048
-_LOCK_WAIT_S = 5.0
-
-
-def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a TCP socket bound to `host`:`port` that shares the port with its sister workers. Raises `OSError`."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind(address)
-    except OSError:
-        sock.close()
-        raise
-    return sock
+_LOCK_WAIT_S = 2.0
 
 
 async def serve(options: ServerOptions, index: int, port: int, stop: asyncio.Event) -> None:
@@ -81,10 +67,13 @@ async def serve(options: ServerOptions, index: int, port: int, stop: asyncio.Eve
         )
         await runner.setup()
         try:
-            await web.SockSite(runner, listening_socket(options.host, port), ssl_context=context, backlog=_BACKLOG).start()
+            site = web.SockSite(runner, listening_socket(options.host, port), ssl_context=context, backlog=_BACKLOG)
+            await site.start()
             print("ready", flush=True)
             log.info("worker accepts connections", extra={"fields": {"worker": index, "port": port}})
             await stop.wait()
+            await site.stop()
+            await app[DRAIN].wait(options.shutdown_s)
         finally:
             await runner.cleanup()
     finally:

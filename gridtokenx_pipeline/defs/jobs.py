@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from gridtokenx_pipeline.contracts import certificates, core, market, raw, settlement
 
@@ -14,7 +15,7 @@ SETTLED = dg.AssetSelection.assets(
 )
 
 
-def build_jobs(suites: list[dg.AssetChecksDefinition], marts: dg.AssetsDefinition) -> list[dg.UnresolvedAssetJobDefinition]:
+def build_jobs(suites: list[dg.AssetChecksDefinition], marts: dg.AssetsDefinition) -> list[UnresolvedAssetJobDefinition]:
     """Return the jobs. `suites` are the Great Expectations checks, whose import a five-minute tick does not pay for."""
     line = LANDED | SETTLED
     return [

@@ -1,11 +1,10 @@
 """When the jobs run: the tick every five minutes, suites at the hour's close, marts every quarter of an hour."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from gridtokenx_pipeline.contracts import ops
 from gridtokenx_pipeline.warehouse import Warehouse, WarehouseMissing
@@ -34,7 +33,7 @@ def first_hour(warehouse: Warehouse, zone: str, now: dt.datetime) -> dt.datetime
     return min(start, hour)
 
 
-def build_schedules(jobs: dict[str, dg.UnresolvedAssetJobDefinition]) -> list[dg.ScheduleDefinition]:
+def build_schedules(jobs: dict[str, UnresolvedAssetJobDefinition]) -> list[dg.ScheduleDefinition]:
     """Return the schedules; each is switched on by `gridtokenx up`, by `gridtokenx demo` or in the Dagster UI."""
 
     @dg.schedule(job=jobs["tick"], cron_schedule="*/5 * * * *", execution_timezone="UTC")

@@ -1,11 +1,10 @@
 """Late readings re-open exactly the event hours they touched."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from gridtokenx_pipeline.warehouse import Warehouse, WarehouseMissing
 
@@ -20,7 +19,7 @@ GROUP BY event_hour ORDER BY event_hour
 """
 
 
-def build_sensors(jobs: dict[str, dg.UnresolvedAssetJobDefinition]) -> list[dg.SensorDefinition]:
+def build_sensors(jobs: dict[str, UnresolvedAssetJobDefinition]) -> list[dg.SensorDefinition]:
     """Return the sensors."""
 
     @dg.sensor(job=jobs["reopen"], minimum_interval_seconds=60)

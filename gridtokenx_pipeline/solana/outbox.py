@@ -145,6 +145,10 @@ class Outbox:
             sa.event.listen(self.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         else:
             self.engine = sa.create_engine(self.url, pool_pre_ping=True)
+        self.create_all()
+
+    def create_all(self) -> None:
+        """Create the tables and indexes that are missing; the constructor has done so already."""
         metadata.create_all(self.engine)
 
     def close(self) -> None:

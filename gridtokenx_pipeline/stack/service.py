@@ -125,9 +125,13 @@ class Service:
         self.start()
         return True
 
+    def expect_end(self) -> None:
+        """From now on an end of the process is wanted, and not a reason to start it again."""
+        self._stopping = True
+
     def stop(self) -> None:
         """Ask the process to end, and after `STOP_S` make it."""
-        self._stopping = True
+        self.expect_end()
         if self._process is None or self._process.poll() is not None:
             return
         self._process.send_signal(self.stop_signal)

@@ -10,12 +10,16 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gridtokenx_pipeline.config import PROJECT_ROOT, Settings
 from gridtokenx_pipeline.enrolment import Enrolment
 
 from . import dagster
 from .service import Service, require_free
+
+if TYPE_CHECKING:
+    from ingest_server.options import ServerOptions
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,28 @@ class Urls:
     dagster: str
 
 
+def server_options(settings: Settings, enrolment: Enrolment, host: str, port: int, workers: int) -> ServerOptions:
+    """Return the ingest server's options for this campus."""
+    from ingest_server.options import ServerOptions
+
+    return ServerOptions(
+        host=host,
+        port=port,
+        workers=workers,
+        ca=enrolment.authority.certificate_path,
+        cert=enrolment.server.certificate,
+        key=enrolment.server.key,
+        landing_dir=settings.landing_dir,
+        operational_url=settings.operational_url,
+        post_rate_s=settings.metering.interval_s,
+    )
+
+
 class Stack:
     """All services of one machine. Use as a context manager: leaving it stops them."""
 
     def __init__(self, settings: Settings, enrolment: Enrolment, ports: Ports, *, workers: int = 2) -> None:
-        self.settings, self.ports = settings, ports
+        self.settings, self.enrolment, self.ports = settings, enrolment, ports
         self.urls = Urls(
             f"https://localhost:{ports.ingest}", f"http://127.0.0.1:{ports.rpc}", f"http://127.0.0.1:{ports.dagster}"
         )
@@ -65,19 +86,7 @@ class Stack:
         return Service(name, [sys.executable, "-m", *arguments], log, healthy, self.env, PROJECT_ROOT, stdin)
 
     def _ingest_server(self, enrolment: Enrolment, workers: int) -> Service:
-        from ingest_server.options import ServerOptions
-
-        options = ServerOptions(
-            host=self.ports.ingest_host,
-            port=self.ports.ingest,
-            workers=workers,
-            ca=enrolment.authority.certificate_path,
-            cert=enrolment.server.certificate,
-            key=enrolment.server.key,
-            landing_dir=self.settings.landing_dir,
-            operational_url=self.settings.operational_url,
-            post_rate_s=self.settings.metering.interval_s,
-        )
+        options = server_options(self.settings, enrolment, self.ports.ingest_host, self.ports.ingest, workers)
         probe = enrolment.meters[0]
 
         def healthy() -> bool:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Dialect, Engine, Table, create_engine, event, func, insert, make_url, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from .tables import DEVICES, METADATA, MIRROR_USAGE_POINTS, SECURITY_EVENTS
 
@@ -202,7 +201,12 @@ class Registry:
 
 
 def _insert_for(dialect: Dialect) -> Any:
-    return {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[dialect.name]
+    # Each dialect takes a while to import, and a process needs one.
+    if dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
+    return insert
 
 
 def _engine(url: str) -> Engine:

@@ -10,7 +10,7 @@ from aiohttp import web
 from ieee2030_5.identity import pin_with_check_digit
 from ieee2030_5.resources import EndDevice, EndDeviceList, Link, Registration
 
-from ..access import Peer
+from ..access import CONTEXT, Peer
 from ..body import read_document
 from ..operational.registry import CATEGORY_UNKNOWN, Device
 from ..replies import Page, Refusal, bad_value, located, resource
@@ -99,8 +99,7 @@ async def enrol(request: web.Request) -> web.Response:
     )
     if not await asyncio.to_thread(state.registry.enrol, device):
         raise Refusal(409, "device is registered")
-    state.access.forget(peer.lfdi)
-    request["reason"] = "enrolled"
+    request[CONTEXT].reason = "enrolled"
     return located(201, _href(device))
 
 

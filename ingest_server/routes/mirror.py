@@ -9,7 +9,7 @@ from aiohttp import web
 
 from ieee2030_5.resources import MirrorMeterReading, MirrorMeterReadingList, MirrorUsagePoint, MirrorUsagePointList
 
-from ..access import Peer
+from ..access import CONTEXT, Peer
 from ..body import Document, raw_message, read_document
 from ..operational.registry import StoredMirrorUsagePoint
 from ..replies import Page, Refusal, bad_format, bad_value, located, resource
@@ -47,7 +47,7 @@ async def _own(request: web.Request) -> StoredMirrorUsagePoint:
 async def _land(request: web.Request, document: Document) -> None:
     state = state_of(request)
     message = raw_message(request, peer_of(request), document.body, state.now())
-    request["message_id"] = await state.store.append(message)
+    request[CONTEXT].message_id = await state.store.append(message)
 
 
 @ROUTES.get("/mup")
@@ -110,7 +110,7 @@ async def post_readings(request: web.Request) -> web.Response:
         raise bad_format(f"root element {document.name}, expected MirrorMeterReading or MirrorMeterReadingList")
     _check_readings(readings)
     await _land(request, document)
-    request["routine"] = True
+    request[CONTEXT].routine = True
     return located(201, _href(mirror))
 
 

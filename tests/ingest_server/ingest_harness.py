@@ -31,8 +31,8 @@ from ingest_server.landing.sqlite import SqliteLandingReader, SqliteLandingStore
 from ingest_server.landing.store import LandedMessage
 from ingest_server.operational.registry import Device, Registry
 from ingest_server.options import ServerOptions
+from ingest_server.ports import listening_socket
 from ingest_server.state import State
-from ingest_server.worker import listening_socket
 
 SEP = {"Content-Type": "application/sep+xml"}
 

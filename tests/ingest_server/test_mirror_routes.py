@@ -217,3 +217,41 @@ async def test_pipelined_posts_with_padded_length_are_answered_in_order(server: 
     writer.close()
     assert statuses == [201] * 7 + [404] + [201] * 6
     assert [m.body for m in server.landed()[1:]] == bodies[:7] + bodies[8:]
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"POST /mup HTTP/1.1\r\nHost: x\r\nContent-Type: application/sep+xml\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\nabc\r\n0\r\n\r\n",
+        b"POST /mup HTTP/1.1\r\nHost: x\r\nContent-Type: application/sep+xml\r\nContent-Length: -5\r\n\r\n",
+        b"POST /mup HTTP/1.1\r\nHost: x\r\nContent-Type: application/sep+xml\r\nContent-Encoding: deflate\r\nContent-Length: 3\r\n\r\nabc",
+        b"POST /mup HTTP/1.1\r\nHost: x\r\nContent-Type: \xff;;=\r\nContent-Length: 3\r\n\r\nabc",
+        b"POST /mup/%00%ff HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+        b"GET /edev?s=%ff&l=\xc2\xb2 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"BREW /mup HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01 nonsense\r\n\r\n",
+    ],
+)
+async def test_broken_http_is_a_client_error(server: Server, request_bytes: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=server.pki.client("METER_A"))
+    writer.write(request_bytes)
+    status = int((await reader.readline()).split()[1])
+    writer.close()
+    assert 400 <= status < 500
+    assert server.landed() == []
+    async with server.session().get("/dcap") as response:
+        assert response.status == 200
+
+
+async def test_client_that_leaves_halfway_leaves_nothing(server: Server) -> None:
+    location = await create(server)
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=server.pki.client("METER_A"))
+    writer.write(
+        f"POST {location} HTTP/1.1\r\nHost: x\r\nContent-Type: application/sep+xml\r\nContent-Length: 900\r\n\r\n<Mirror".encode()
+    )
+    await writer.drain()
+    writer.transport.abort()
+    async with server.session().post(location, data=readings(0), headers=SEP) as response:
+        assert response.status == 201
+    assert [m.path for m in server.landed()] == ["/mup", location]

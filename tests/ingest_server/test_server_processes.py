@@ -18,6 +18,10 @@ from ieee2030_5.client import Client, Retry
 from ingest_server.options import ServerOptions
 
 
+def running(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
 class Fleet:
     """Two meters that post concurrently and remember what was acknowledged."""
 
@@ -26,6 +30,7 @@ class Fleet:
         self.acknowledged: list[str] = []
         self.wanted: list[str] = []
         self.stopping = False
+        self.progress = asyncio.Condition()
 
     async def post(self, name: str, lane: int) -> None:
         device = self.pki.devices[name]
@@ -40,11 +45,13 @@ class Fleet:
                 digest = hashlib.sha256(body).hexdigest()
                 self.wanted.append(digest)
                 await client.post_readings(location, body)
-                self.acknowledged.append(digest)
+                async with self.progress:
+                    self.acknowledged.append(digest)
+                    self.progress.notify_all()
 
     async def reach(self, count: int) -> None:
-        while len(self.acknowledged) < count:
-            await asyncio.sleep(0.02)
+        async with self.progress:
+            await self.progress.wait_for(lambda: len(self.acknowledged) >= count)
 
     def run(self) -> list[asyncio.Task[None]]:
         return [asyncio.create_task(self.post(name, lane)) for lane, name in enumerate(("METER_A", "METER_B") * 3)]
@@ -89,7 +96,7 @@ async def test_killed_server_is_replaced_at_once_and_nothing_acknowledged_is_los
     # The same port, the same landing segments, no pause.
     second = start(replace(options, workers=2, port=int(url.rpartition(":")[2])))
     assert await second.ready() == url
-    assert not [pid for pid in orphans if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in orphans if running(pid)]
     await fleet.reach(len(fleet.acknowledged) + 60)
     fleet.stopping = True
     await asyncio.gather(*posting)
@@ -120,9 +127,9 @@ async def test_graceful_stop_finishes_what_it_began(options: ServerOptions, pki:
         async with await request as response:
             assert response.status == 201
     assert await asyncio.to_thread(server.process.wait, 20) == 0
-    assert len(landed(options.landing_dir)) == 2
     # Closed in order: everything is in the database file itself.
     assert list(options.landing_dir.glob("*-wal")) == []
+    assert len(landed(options.landing_dir)) == 2
 
 
 async def test_taken_port_is_named(options: ServerOptions, start, tmp_path: Path) -> None:

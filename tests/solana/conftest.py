@@ -62,7 +62,7 @@ class Node:
 async def start_node(tmp_path: Path) -> AsyncIterator[Callable]:
     cleanups = []
 
-    async def start(*middlewares, slot_ms: int = 4, name: str = "node") -> Node:
+    async def start(*middlewares, slot_ms: int = 10, name: str = "node") -> Node:
         ledger = Ledger(tmp_path / name, now_ms=now_ms(), slot_ms=slot_ms)
         bank = Bank(ledger, clock.now)
         server = TestServer(application(bank, middlewares))
@@ -143,7 +143,7 @@ class NodeProcess:
 def node_process(tmp_path: Path):
     started: list[NodeProcess] = []
 
-    def start(slot_ms: int = 4) -> NodeProcess:
+    def start(slot_ms: int = 10) -> NodeProcess:
         directory = tmp_path / "process"
         command = [sys.executable, "-m", "gridtokenx_pipeline.solana.node", "--dir", str(directory), "--port", "0"]
         process = subprocess.Popen([*command, "--slot-ms", str(slot_ms), "--die-with-parent"], stdout=subprocess.PIPE, text=True)

@@ -45,7 +45,7 @@ def test_kill_9_loses_nothing_acknowledged_and_doubles_nothing(node_process, out
 
 
 def test_killed_while_batches_are_on_their_way(node_process, outbox, batches, fast, until):
-    node, payer, many = node_process(slot_ms=10), Keypair(), batches(40)
+    node, payer, many = node_process(), Keypair(), batches(40)
     arguments = {"outbox": outbox, "payer": payer, "profile": PROFILES["memo"], "pace": fast}
     submit_batches(many[:1], rpc_urls=[node.url], **arguments)
 
@@ -61,7 +61,7 @@ def test_killed_while_batches_are_on_their_way(node_process, outbox, batches, fa
 
     asyncio.run(interrupted())
     node.process.wait()
-    again = node_process(slot_ms=10)
+    again = node_process()
     receipts = submit_batches(many, rpc_urls=[again.url], **arguments)
     assert {r.state for r in receipts} == {"confirmed"}
     again.stop()

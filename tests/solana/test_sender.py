@@ -1,4 +1,4 @@
-"""The sender against the node over real HTTP, with 4 ms slots."""
+"""The sender against the node over real HTTP, with slots of milliseconds."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ async def test_no_airdrop_off_loopback(start_node, connect):
 
 
 async def test_expired_blockhash_is_signed_anew_only_after_expiry(start_node, connect, outbox, batches, fast, until):
-    node, payer, (batch,) = await start_node(), Keypair(), batches(1)
+    node, payer, (batch,) = await start_node(slot_ms=4), Keypair(), batches(1)
     rpc = connect(node.url)
     await ensure_funded(rpc, payer.pubkey())
     outbox.enqueue([batch])
@@ -238,7 +238,7 @@ async def test_second_endpoint_takes_over_and_all_down_is_unavailable(
 
 async def test_lagging_second_endpoint_cannot_fake_an_expiry(start_node, connect, outbox, batches, fast):
     """Statuses from a machine that has not reached the height seen elsewhere prove nothing."""
-    node, payer, (batch,) = await start_node(), Keypair(), batches(1)
+    node, payer, (batch,) = await start_node(slot_ms=4), Keypair(), batches(1)
     rpc = connect(node.url)
     await ensure_funded(rpc, payer.pubkey())
 

@@ -1,7 +1,5 @@
 """`certificates.*`: bundles for the generation of closed intervals; those of settled intervals stay as they are."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

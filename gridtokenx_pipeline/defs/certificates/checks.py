@@ -1,7 +1,5 @@
 """The auditor's invariants of certificates, blocking before settlement."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from gridtokenx_pipeline.contracts import certificates, core

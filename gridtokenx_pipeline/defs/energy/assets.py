@@ -1,7 +1,5 @@
 """`core.energy_15s`, `core.energy_5min`, `core.energy_15min`: the same energy at three interval lengths."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

@@ -1,7 +1,5 @@
 """Energy is the same at every level, and complete or counted."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from gridtokenx_pipeline.contracts import core

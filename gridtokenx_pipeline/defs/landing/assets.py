@@ -1,7 +1,5 @@
 """`raw.messages`: what the ingest server acknowledged, loaded once by high-water mark."""
 
-from __future__ import annotations
-
 import datetime as dt
 
 import dagster as dg

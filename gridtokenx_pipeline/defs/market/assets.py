@@ -1,7 +1,5 @@
 """`market.*`: the energy of closed intervals, cleared. Settled intervals are never computed again."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """The market's invariants, blocking before anything is certified or settled."""
 
-from __future__ import annotations
-
 import dagster as dg
 import polars as pl
 

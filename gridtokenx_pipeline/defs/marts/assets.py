@@ -1,7 +1,5 @@
 """dbt's models and tests as assets and asset checks, run in this process, a range of days at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`core.meters`: the configured meters and the devices that stand for them."""
 
-from __future__ import annotations
-
 import dagster as dg
 import polars as pl
 

@@ -1,7 +1,5 @@
 """`core.readings` and its companions: every reading of every message parsed, validated, and accounted for."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator
 

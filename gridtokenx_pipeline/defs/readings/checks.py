@@ -1,7 +1,5 @@
 """Nothing is lost between a message and the tables it ends in."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from gridtokenx_pipeline.contracts import core

@@ -1,7 +1,5 @@
 """`settlement.*`: closed intervals become batches, batches become transactions, and the chain's receipts come back."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

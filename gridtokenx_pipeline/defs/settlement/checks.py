@@ -1,7 +1,5 @@
 """What was settled can be recomputed from the warehouse, and is what the chain says."""
 
-from __future__ import annotations
-
 import dagster as dg
 import polars as pl
 

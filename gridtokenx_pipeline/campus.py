@@ -1,0 +1,64 @@
+"""The simulated campus of the configuration: its fleet, and the window that the demo posts."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from gridtokenx_pipeline.config import Settings
+from gridtokenx_pipeline.enrolment import Enrolment
+
+if TYPE_CHECKING:
+    from campus_simulator.models import Window
+    from campus_simulator.session import Device, Options
+
+NOON = dt.time(12)
+
+
+def fleet(settings: Settings, enrolment: Enrolment) -> list[Device]:
+    """Return the campus's meters, each with its own certificate."""
+    from campus_simulator.models import Building
+    from campus_simulator.session import Device
+
+    return [
+        Device(
+            Building(meter.id, meter.building, meter.building_type, meter.rated_kw, meter.battery_kwh, meter.baseline_kw),
+            credential.certificate,
+            credential.key,
+        )
+        for meter, credential in zip(settings.meters, enrolment.meters, strict=True)
+    ]
+
+
+def simulator_options(settings: Settings, enrolment: Enrolment, base_url: str, seed: int) -> Options:
+    """Return how the fleet reaches the server and where it keeps its memory."""
+    from campus_simulator.models import Site
+    from campus_simulator.session import Options
+
+    site = settings.site
+    return Options(
+        base_url=base_url,
+        ca=enrolment.authority.certificate_path,
+        site=Site(site.latitude, site.longitude, site.altitude_m, site.timezone),
+        memory_dir=settings.simulator_dir,
+        seed=seed,
+    )
+
+
+def window(settings: Settings, start: dt.datetime, minutes: int) -> Window:
+    """Return a window of `minutes` from `start` in the meters' interval. Raises `ValueError` for a bad start."""
+    from campus_simulator.models import Window
+
+    return Window(start, minutes * 60 // settings.metering.interval_s, settings.metering.interval_s)
+
+
+def latest_noon(settings: Settings, now: dt.datetime, minutes: int) -> dt.datetime:
+    """Return the start (UTC) of the latest `minutes` after local noon that have passed: the sun is up, and the data plausible."""
+    zone = ZoneInfo(settings.site.timezone)
+    day = now.astimezone(zone).date()
+    while True:
+        start = dt.datetime.combine(day, NOON, zone).astimezone(dt.UTC)
+        if start + dt.timedelta(minutes=minutes, seconds=settings.vee.watermark_s) <= now:
+            return start
+        day -= dt.timedelta(days=1)

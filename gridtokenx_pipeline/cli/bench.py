@@ -1,0 +1,33 @@
+"""`gridtokenx bench`: benchmarks that print one flat JSON object each."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from typing import Annotated
+
+import typer
+
+from . import options
+
+BENCHMARKS = {
+    "ingest": "durable POSTs per second of one worker, against the same server only reading the body",
+    "parse": "messages parsed and validated per second, against bare lxml on the same documents",
+}
+
+
+def bench(
+    name: Annotated[str | None, typer.Argument(help=f"One of {', '.join(BENCHMARKS)}; all when left out.")] = None,
+    json_: options.Json = False,
+) -> None:
+    """Measure, on this machine, now. Ratios hold between machines, single figures do not.
+
+    Example: gridtokenx bench ingest --json
+    """
+    if name is not None and name not in BENCHMARKS:
+        raise typer.BadParameter(f"{name} is none of {', '.join(BENCHMARKS)}", param_hint="NAME")
+    for one in [name] if name else BENCHMARKS:
+        if not json_:
+            typer.echo(f"{one}: {BENCHMARKS[one]}", err=True)
+        result = importlib.import_module(f"gridtokenx_pipeline.benchmarks.{one}").run()
+        typer.echo(json.dumps({"benchmark": one, **result}))
