@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from campus_simulator.session import Device, Options
 
 NOON = dt.time(12)
+SATURDAY = 5
 
 
 def fleet(settings: Settings, enrolment: Enrolment) -> list[Device]:
@@ -53,12 +54,15 @@ def window(settings: Settings, start: dt.datetime, minutes: int) -> Window:
     return Window(start, minutes * 60 // settings.metering.interval_s, settings.metering.interval_s)
 
 
-def latest_noon(settings: Settings, now: dt.datetime, minutes: int) -> dt.datetime:
-    """Return the start (UTC) of the latest `minutes` after local noon that have passed: the sun is up, and the data plausible."""
+def latest_working_noon(settings: Settings, now: dt.datetime, minutes: int) -> dt.datetime:
+    """Return the start (UTC) of the latest `minutes` after a working day's local noon that have passed.
+
+    The sun is up, and the campus has buyers as well as sellers.
+    """
     zone = ZoneInfo(settings.site.timezone)
     day = now.astimezone(zone).date()
     while True:
         start = dt.datetime.combine(day, NOON, zone).astimezone(dt.UTC)
-        if start + dt.timedelta(minutes=minutes, seconds=settings.vee.watermark_s) <= now:
+        if day.weekday() < SATURDAY and start + dt.timedelta(minutes=minutes, seconds=settings.vee.watermark_s) <= now:
             return start
         day -= dt.timedelta(days=1)

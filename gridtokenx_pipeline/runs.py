@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import dagster as dg
 
 
+# Events go to the instance; the console belongs to whoever runs the job.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
 @dataclass(frozen=True)
 class Check:
     """An evaluated asset check. `warning` says that its failure does not fail the run."""
@@ -68,6 +72,14 @@ class Runner:
             self._definitions = defs
         return self._definitions
 
+    def first_hour(self) -> dt.datetime:
+        """Return the receipt hour from which something may be unread."""
+        from gridtokenx_pipeline import clock
+        from gridtokenx_pipeline.defs.resources import Stores
+        from gridtokenx_pipeline.defs.schedules import first_hour
+
+        return first_hour(Stores(), clock.now())
+
     def hours(self, job: str, first: dt.datetime, last: dt.datetime) -> JobOutcome:
         """Run an hourly job for the hours that hold `first` to `last`, in one run."""
         from gridtokenx_pipeline.defs.partitions import hour_key
@@ -89,7 +101,7 @@ class Runner:
             outcome = (
                 self._loaded()
                 .resolve_job_def(job)
-                .execute_in_process(instance=instance, tags=dict(range_tags(first, last)), raise_on_error=False)
+                .execute_in_process(instance=instance, tags=dict(range_tags(first, last)), raise_on_error=False, run_config=_QUIET)
             )
         failed = []
         for event in outcome.all_events:

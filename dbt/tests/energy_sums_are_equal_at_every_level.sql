@@ -1,3 +1,5 @@
+{{ config(meta={'dagster': {'ref': {'name': 'fct_energy_5min'}}}) }}
+
 -- 15 s, 5 min, 15 min and the mart must agree to the milli-watt-hour, meter by meter, on every day the mart was built for.
 {% set channels = ['generation_wh', 'load_wh', 'charge_wh', 'discharge_wh', 'import_wh', 'export_wh'] %}
 with levels as (

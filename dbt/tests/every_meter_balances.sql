@@ -1,3 +1,5 @@
+{{ config(meta={'dagster': {'ref': {'name': 'fct_trades'}}}) }}
+
 -- Per meter and interval: sold - bought + grid = net, in Wh, for the latest version.
 with sides as (
     select zone, interval_start, seller_meter_id as meter_id, version, energy_wh from {{ ref('fct_trades') }}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Minutes = Annotated[int, typer.Option("--minutes", min=5, help="Length of the simulated window.")]
 Start = Annotated[
     dt.datetime | None,
-    typer.Option("--start", formats=["%Y-%m-%dT%H:%M:%SZ"], help="Start of the window, UTC; default: the latest local noon."),
+    typer.Option("--start", formats=["%Y-%m-%dT%H:%M:%SZ"], help="Start of the window, UTC; default: noon of the latest working day."),
 ]
 Once = Annotated[bool, typer.Option("--once", help="Stop everything at the end instead of running on live.")]
 
@@ -71,16 +71,19 @@ def demo(
         _post(console, stack, window, seed)
         with _step(console, "Definitions and suites loaded"):
             loading.join()
-        with _step(console, "Settlement run: landing, readings, energy, market, certificates, chain") as settlement:
-            line = runner.hours("line", window.start, clock.now())
-        _require(console, line)
+        with _step(console, "Intake run: raw messages, readings") as intaken:
+            intake = runner.hours("intake", runner.first_hour(), clock.now())
+        _require(console, intake)
+        with _step(console, "Settlement run: energy, market, certificates, batches, chain") as settled:
+            settlement = runner.hours("settle", window.start, window.end - dt.timedelta(seconds=1))
+        _require(console, settlement)
         with _step(console, "Marts: dbt build"):
-            marts = runner.days("marts", window.start, window.end)
+            marts = runner.days("marts", window.start, window.end - dt.timedelta(seconds=1))
         _require(console, marts)
         with _step(console, "Dagster webserver and daemon"):
             stack.dagster.wait_healthy(180)
-        _report(console, stack, (line, marts), received_since, window)
-        console.print(f"settlement run {settlement.seconds:.1f} s, everything {time.monotonic() - began:.1f} s")
+        _report(console, stack, (intake, settlement, marts), received_since, window)
+        console.print(f"intake and settlement runs {intaken.seconds + settled.seconds:.1f} s, everything {time.monotonic() - began:.1f} s")
         if not once:
             _live(console, stack, seed)
 
@@ -211,7 +214,7 @@ def _watch(console: Console, stack: Stack, stopped: threading.Event) -> None:
 
 
 def _window(settings: Settings, start: dt.datetime | None, minutes: int):
-    """The window to post: the one asked for, else the one this data directory was filled with, else the latest noon."""
+    """The window to post: the one asked for, else the one this data directory was filled with, else noon of the latest working day."""
     from gridtokenx_pipeline import campus, clock
 
     memory = settings.data / "run" / "demo.json"
@@ -220,7 +223,7 @@ def _window(settings: Settings, start: dt.datetime | None, minutes: int):
     if memory.exists():
         known = json.loads(memory.read_text())
         return campus.window(settings, dt.datetime.fromisoformat(known["start"]), known["minutes"])
-    begin = campus.latest_noon(settings, clock.now(), minutes)
+    begin = campus.latest_working_noon(settings, clock.now(), minutes)
     memory.parent.mkdir(parents=True, exist_ok=True)
     memory.write_text(json.dumps({"start": begin.isoformat(), "minutes": minutes}))
     return campus.window(settings, begin, minutes)
@@ -271,7 +274,7 @@ def _report(console: Console, stack: Stack, outcomes: tuple[JobOutcome, ...], si
     checks = [check for outcome in outcomes for check in outcome.checks]
     warned = [f"{check.name} of {check.asset}" for check in checks if not check.passed]
     reasons = ", ".join(f"{count} {reason}" for reason, count in s.rejected_by_reason.items())
-    table = Table(show_header=False, title=f"{stack.settings.zone}: {window.start:%Y-%m-%d %H:%M} to {window.end:%H:%M} UTC")
+    table = Table(show_header=False, expand=False, title=f"{stack.settings.zone}: {window.start:%Y-%m-%d %H:%M} to {window.end:%H:%M} UTC")
     rows = {
         "messages landed": str(s.messages),
         "readings accepted": str(s.accepted),
@@ -285,6 +288,8 @@ def _report(console: Console, stack: Stack, outcomes: tuple[JobOutcome, ...], si
         **{f"transaction {i}": signature for i, signature in enumerate(s.signatures, 1)},
         "checks": f"{sum(check.passed for check in checks)} of {len(checks)} passed" + (f"; warnings: {', '.join(warned)}" if warned else ""),
     }
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for left, right in rows.items():
         table.add_row(left, right)
     console.print(table)

@@ -67,7 +67,7 @@ def _counts(warehouse: Any) -> dict[str, Any]:
     ).row(0, named=True)
     return {
         "counts": one,
-        "complete_until": pairs("SELECT stage, max(complete_until) FROM ops.watermarks GROUP BY stage ORDER BY stage"),
+        "complete_until": pairs("SELECT stage, max(complete_until) AS until FROM ops.watermarks GROUP BY stage ORDER BY stage"),
         "intervals": pairs("SELECT state, count(*) FROM market.intervals GROUP BY state ORDER BY state"),
         "batches": pairs("SELECT state, count(*) FROM settlement.batches GROUP BY state ORDER BY state"),
     }

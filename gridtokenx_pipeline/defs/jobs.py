@@ -23,7 +23,8 @@ def build_jobs(suites: list[dg.AssetChecksDefinition], marts: dg.AssetsDefinitio
         dg.define_asset_job(
             "tick", line - dg.AssetSelection.checks(*suites), description="Landing to chain, every five minutes; suites wait for the hour's close."
         ),
-        dg.define_asset_job("reopen", SETTLED, description="Energy to chain for hours that late readings touched."),
+        dg.define_asset_job("intake", LANDED, description="Landing and readings of a range of receipt hours, with every check."),
+        dg.define_asset_job("settle", SETTLED, description="Energy to chain for event hours, with every check: late data, demo, backfills."),
         dg.define_asset_job(
             "marts", dg.AssetSelection.assets(marts, key(core.METERS)), description="dbt models and tests for a range of days."
         ),

@@ -1,14 +1,15 @@
 """When the jobs run: the tick every five minutes, suites at the hour's close, marts every quarter of an hour."""
 
+import contextlib
 import datetime as dt
 from collections.abc import Iterator
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from gridtokenx_pipeline.contracts import ops
 from gridtokenx_pipeline.warehouse import Warehouse, WarehouseMissing
 
+from . import watermarks
 from .partitions import HOUR, day_key, hour_key, range_tags
 from .resources import Stores
 
@@ -16,21 +17,19 @@ CATCH_UP = dt.timedelta(days=7)
 OVERLAP = dt.timedelta(minutes=10)
 
 
-def first_hour(warehouse: Warehouse, zone: str, now: dt.datetime) -> dt.datetime:
-    """Return the hour a tick begins with: the current one, the one before shortly after the hour, or further back after an outage.
+def first_hour(stores: Stores, now: dt.datetime) -> dt.datetime:
+    """Return the hour to read from: the current one, the one before shortly after the hour, or further back after an outage.
 
-    The first hour not read to its end is where the last tick stopped; at most a week is caught up.
+    That is where the last run stopped or, before the first run, where landing began; at most a week is caught up.
     """
-    start = hour = (now - OVERLAP).replace(minute=0, second=0, microsecond=0)
-    try:
-        marks = warehouse.read(ops.WATERMARKS, "stage = 'readings' AND zone = ? AND receipt_hour >= ?", (zone, now - CATCH_UP))
-    except WarehouseMissing:
-        return start
-    if len(marks):
-        last = marks.sort("receipt_hour").row(-1, named=True)
-        complete = last["complete_until"] >= last["receipt_hour"] + HOUR
-        hour = last["receipt_hour"] + (HOUR if complete else dt.timedelta(0))
-    return min(start, hour)
+    recent = now - OVERLAP
+    settings = stores.settings
+    reached: dt.datetime | None = None
+    with contextlib.suppress(WarehouseMissing), Warehouse(settings.warehouse_dir, read_only=True) as warehouse:
+        reached = watermarks.complete_until(warehouse, settings.zone, watermarks.READINGS)
+    if reached is None:
+        reached = min((segment.hour for segment in stores.landing.segments()), default=recent)
+    return max(min(recent, reached), now - CATCH_UP).replace(minute=0, second=0, microsecond=0)
 
 
 def build_schedules(jobs: dict[str, UnresolvedAssetJobDefinition]) -> list[dg.ScheduleDefinition]:
@@ -40,8 +39,7 @@ def build_schedules(jobs: dict[str, UnresolvedAssetJobDefinition]) -> list[dg.Sc
     def every_five_minutes(context: dg.ScheduleEvaluationContext, stores: Stores) -> dg.RunRequest:
         """Land, validate, clear, certify and settle what has come since the last tick."""
         now = context.scheduled_execution_time.astimezone(dt.UTC)
-        settings = stores.settings
-        first = first_hour(Warehouse(settings.warehouse_dir, read_only=True), settings.zone, now)
+        first = first_hour(stores, now)
         return dg.RunRequest(run_key=f"tick-{now:%Y%m%dT%H%M}", tags=range_tags(hour_key(first), hour_key(now)))
 
     @dg.schedule(job=jobs["line"], cron_schedule="15 * * * *", execution_timezone="UTC")

@@ -22,7 +22,7 @@ GROUP BY event_hour ORDER BY event_hour
 def build_sensors(jobs: dict[str, UnresolvedAssetJobDefinition]) -> list[dg.SensorDefinition]:
     """Return the sensors."""
 
-    @dg.sensor(job=jobs["reopen"], minimum_interval_seconds=60)
+    @dg.sensor(job=jobs["settle"], minimum_interval_seconds=60)
     def late_readings(context: dg.SensorEvaluationContext, stores: Stores) -> Iterator[dg.RunRequest | dg.SkipReason]:
         """Request the event hours that readings received since the last look belong to, where the tick does not cover them.
 

@@ -1,16 +1,14 @@
-"""From landed messages to `raw.messages` frames, and how far a receipt hour was read."""
+"""From landed messages to `raw.messages` frames, and how far a stage has read."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import polars as pl
 
 from gridtokenx_pipeline.contracts import ops, raw
-
-HOUR = dt.timedelta(hours=1)
 
 
 class Landed(Protocol):
@@ -52,29 +50,15 @@ def frame(segment: str, messages: Sequence[Landed]) -> pl.DataFrame:
     )
 
 
-def watermarks(zone: str, stage: str, receipt_hours: Iterable[dt.datetime], read_at: dt.datetime) -> pl.DataFrame:
-    """Return `ops.watermarks` rows: each hour is complete until its end, or until it was read where that came first.
+def watermark(zone: str, stage: str, before: dt.datetime | None, reached: dt.datetime, *, gap: bool) -> pl.DataFrame:
+    """Return the `ops.watermarks` row of a stage after a run: no row where nothing is known to be complete yet.
 
-    Hours that had not begun at `read_at` get no row.
+    `before` is the stage's watermark until now and `reached` how far the run read. With a `gap` (something received between the
+    two was not read) the watermark stays; it never goes back.
     """
-    rows = [(zone, stage, hour, min(read_at, hour + HOUR)) for hour in receipt_hours if hour < read_at]
+    if gap:
+        until = before
+    else:
+        until = reached if before is None else max(before, reached)
+    rows = [] if until is None else [(zone, stage, until)]
     return pl.DataFrame(rows, schema=ops.WATERMARKS.frame_schema(), orient="row")
-
-
-def closed_before(marks: pl.DataFrame, start: dt.datetime, end: dt.datetime, tolerance: dt.timedelta) -> dt.datetime:
-    """Return the moment before which, within `start` to `end`, intervals have closed.
-
-    `marks` are `ops.watermarks` rows of one stage. An interval has closed when every receipt hour from its own to
-    the one that holds its end plus `tolerance` was read up to that moment; the last hour of the window therefore
-    needs the beginning of the hour after it.
-    """
-    until = {hour: moment for hour, moment in marks.select("receipt_hour", "complete_until").iter_rows()}
-    hour, reached = start, start
-    while hour <= end:
-        if hour not in until:
-            break
-        reached = until[hour]
-        if reached < hour + HOUR:
-            break
-        hour += HOUR
-    return min(reached - tolerance, end)

@@ -45,7 +45,7 @@ def frames(result):
     return (result.readings, result.rejected, result.telemetry, result.outcomes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(posts, st.randoms())
 def test_row_order_does_not_matter_and_all_is_accounted_for(items, random):
     frame = messages(*DECLARED, *items)
@@ -58,7 +58,7 @@ def test_row_order_does_not_matter_and_all_is_accounted_for(items, random):
     assert not (set(result.readings["message_id"]) - set(frame["message_id"]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(posts, st.randoms())
 def test_the_same_messages_again_bring_nothing_new(items, random):
     frame = messages(*DECLARED, *items)
@@ -75,7 +75,7 @@ def test_the_same_messages_again_bring_nothing_new(items, random):
     assert_frame_equal(again.telemetry, first.telemetry)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(posts)
 def test_resent_messages_bring_nothing_new(items):
     parsed, first = line(messages(*DECLARED, *items))
@@ -94,7 +94,7 @@ def test_resent_messages_bring_nothing_new(items):
     assert again.readings.select(values).join(before, on=values, how="semi", nulls_equal=True).is_empty()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 250_000), min_size=1, max_size=80), st.data())
 def test_energy_is_conserved_from_wire_to_quarter_hour(energies, data):
     total, posts_ = 0, []

@@ -5,11 +5,12 @@ import datetime as dt
 import dagster as dg
 
 from gridtokenx_pipeline import clock
-from gridtokenx_pipeline.contracts import ops, raw
+from gridtokenx_pipeline.contracts import raw
 from gridtokenx_pipeline.domain import landing
-from gridtokenx_pipeline.warehouse import Append, Replace
+from gridtokenx_pipeline.warehouse import Append
 
-from ..partitions import HOURS, SINGLE_RUN, hours, window
+from .. import watermarks
+from ..partitions import HOUR, HOURS, SINGLE_RUN, window
 from ..resources import Stores
 from ..specs import WAREHOUSE_POOL, key, result, spec
 
@@ -31,24 +32,26 @@ def load_messages(context: dg.AssetExecutionContext, stores: Stores) -> dg.Mater
     """Append every acknowledged message of the receipt hours that is not loaded yet."""
     start, end = window(context)
     read_at = clock.now()
+    zone = stores.settings.zone
+    before = watermarks.complete_until(stores.warehouse, zone, watermarks.LANDING)
+    segments = [s for s in stores.landing.segments() if (before is None or s.hour > before - HOUR or s.hour >= start) and s.hour < end]
     marks = dict(
         stores.warehouse.query(
-            "SELECT segment, max(sequence) FROM raw.messages WHERE received_at >= ? AND received_at < ? GROUP BY segment", (start, end)
+            "SELECT segment, max(sequence) FROM raw.messages WHERE received_at >= ? GROUP BY segment",
+            (min([start, *(s.hour for s in segments)]),),
         ).iter_rows()
     )
+    gap = any(stores.landing.read(s, after=marks.get(s.name, 0), limit=1) for s in segments if s.hour < start)
     loaded = 0
-    for segment in stores.landing.segments():
-        if not start <= segment.hour < end:
+    for segment in segments:
+        if segment.hour < start:
             continue
         mark = marks.get(segment.name, 0)
         while messages := stores.landing.read(segment, after=mark, limit=LOAD_CHUNK):
             stores.warehouse.commit(Append(raw.MESSAGES, landing.frame(segment.name, messages)))
             loaded += len(messages)
             mark = messages[-1].sequence
-    marks_frame = landing.watermarks(
-        stores.settings.zone, "landing", [hour for hour, _ in hours(start, end)], read_at - COMMIT_GRACE
-    )
-    stores.warehouse.commit(Replace(ops.WATERMARKS, marks_frame, start, end, where="stage = 'landing'"))
+    stores.warehouse.commit(watermarks.advance(zone, watermarks.LANDING, before, min(read_at - COMMIT_GRACE, end), gap=gap))
     rows = stores.warehouse.query("SELECT count(*) FROM raw.messages WHERE received_at >= ? AND received_at < ?", (start, end)).item()
     context.log.info("loaded %d new messages, %d in the window", loaded, rows)
     return result(raw.MESSAGES, rows, loaded > 0, loaded=loaded)

@@ -1,16 +1,15 @@
 """`market.*`: the energy of closed intervals, cleared. Settled intervals are never computed again."""
 
-import datetime as dt
 from collections.abc import Iterator
 
 import dagster as dg
 import polars as pl
 
-from gridtokenx_pipeline.contracts import core, market, ops
-from gridtokenx_pipeline.domain import landing
+from gridtokenx_pipeline.contracts import core, market
 from gridtokenx_pipeline.domain.market import Rules, Tariff, clear, positions
 from gridtokenx_pipeline.warehouse import Replace
 
+from .. import watermarks
 from ..partitions import HOURS, SINGLE_RUN, window
 from ..resources import Stores
 from ..specs import WAREHOUSE_POOL, result, spec
@@ -36,11 +35,7 @@ def clear_market(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[
     energy = stores.warehouse.read_window(core.ENERGY_5MIN, start, end)
     before = {table: stores.warehouse.read_window(table, start, end) for table in market.TABLES}
     settled = before[market.INTERVALS].filter(pl.col("state") == SETTLED).select("zone", "interval_start").unique()
-    marks = stores.warehouse.read(
-        ops.WATERMARKS, "stage = 'readings' AND zone = ? AND receipt_hour >= ? AND receipt_hour <= ?", (settings.zone, start, end)
-    )
-    tolerance = dt.timedelta(seconds=settings.vee.watermark_s)
-    read_until = landing.closed_before(marks, start, end, tolerance)
+    read_until = watermarks.complete_until(stores.warehouse, settings.zone, watermarks.READINGS) or start
     unsettled = energy.join(settled, on=["zone", "interval_start"], how="anti")
     cleared = clear(
         positions(unsettled, settings.market.completeness_min_pct),
@@ -51,7 +46,7 @@ def clear_market(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[
             settings.market.currency,
         ),
         closed_before=read_until,
-        rules=Rules(settings.market.max_partners, watermark_s=0),
+        rules=Rules(settings.market.max_partners, settings.vee.watermark_s),
     )
     frames = [
         (table, pl.concat([before[table].join(settled, on=["zone", "interval_start"], how="semi"), frame]))
@@ -64,4 +59,4 @@ def clear_market(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[
     written = stores.warehouse.commit(*(Replace(table, frame, start, end) for table, frame in frames))
     states = dict(frames[0][1].group_by("state").len().iter_rows())
     for (table, _), done in zip(frames, written, strict=True):
-        yield result(table, done.rows, done.changed, intervals=states, closed_before=read_until.isoformat())
+        yield result(table, done.rows, done.changed, intervals=states, read_until=read_until.isoformat())

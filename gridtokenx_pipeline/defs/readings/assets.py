@@ -7,11 +7,12 @@ import dagster as dg
 import polars as pl
 
 from gridtokenx_pipeline.config import Settings
-from gridtokenx_pipeline.contracts import core, ops, raw
+from gridtokenx_pipeline.contracts import core, raw
 from gridtokenx_pipeline.domain import parse, vee
 from gridtokenx_pipeline.warehouse import Replace, Warehouse, Written
 
-from ..partitions import HOURS, SINGLE_RUN, hours, window
+from .. import watermarks
+from ..partitions import HOUR, HOURS, SINGLE_RUN, window
 from ..resources import Stores
 from ..specs import WAREHOUSE_POOL, result, spec
 
@@ -27,16 +28,24 @@ TABLES = (core.READING_TYPES, core.READINGS, core.REJECTED_READINGS, core.TELEME
 )
 def validate_readings(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[dg.MaterializeResult]:
     """Parse and validate the messages of the receipt hours, hour after hour, each knowing what came before it."""
+    start, end = window(context)
+    # Before the messages are read: what lands afterwards is for the next run.
+    zone = stores.settings.zone
+    landed = watermarks.complete_until(stores.warehouse, zone, watermarks.LANDING)
+    before = watermarks.complete_until(stores.warehouse, zone, watermarks.READINGS)
     rows = dict.fromkeys(TABLES, 0)
     changed = dict.fromkeys(TABLES, False)
-    for start, end in hours(*window(context)):
-        for table, done in zip(TABLES, validate_hour(stores.warehouse, stores.settings, start, end), strict=False):
+    for hour in _hours_with_messages(stores.warehouse, start, end):
+        for table, done in zip(TABLES, validate_hour(stores.warehouse, stores.settings, hour, hour + HOUR), strict=True):
             rows[table] += done.rows
             changed[table] |= done.changed
+    if landed is not None:
+        gap = _unread(stores.warehouse, start)
+        stores.warehouse.commit(watermarks.advance(zone, watermarks.READINGS, before, min(landed, end), gap=gap))
     reasons = dict(
         stores.warehouse.query(
             "SELECT reason, sum(parts)::BIGINT FROM core.rejected_readings WHERE received_at >= ? AND received_at < ? GROUP BY reason ORDER BY reason",
-            window(context),
+            (start, end),
         ).iter_rows()
     )
     context.log.info("accepted %d rows, rejected %d: %s", rows[core.READINGS], rows[core.REJECTED_READINGS], reasons or "none")
@@ -45,12 +54,10 @@ def validate_readings(context: dg.AssetExecutionContext, stores: Stores) -> Iter
 
 
 def validate_hour(warehouse: Warehouse, settings: Settings, start: dt.datetime, end: dt.datetime) -> list[Written]:
-    """Replace one receipt hour of the readings' tables, and record how far the hour was read.
+    """Replace one receipt hour of the readings' tables.
 
     The result depends on raw messages alone: those of the hour, and what the hours before it made.
     """
-    # Before the messages are read: what lands afterwards is for the next run.
-    marks = warehouse.read(ops.WATERMARKS, "stage = 'landing' AND receipt_hour = ?", (start,))
     parsed = parse.parse_messages(warehouse.read_window(raw.MESSAGES, start, end))
     validated = vee.validate(
         parsed,
@@ -60,10 +67,25 @@ def validate_hour(warehouse: Warehouse, settings: Settings, start: dt.datetime, 
         rules=rules(settings),
     )
     frames = (parsed.reading_types, validated.readings, validated.rejected, validated.telemetry, validated.outcomes)
-    return warehouse.commit(
-        *(Replace(table, frame, start, end) for table, frame in zip(TABLES, frames, strict=True)),
-        Replace(ops.WATERMARKS, marks.with_columns(stage=pl.lit("readings")), start, end, where="stage = 'readings'"),
+    return warehouse.commit(*(Replace(table, frame, start, end) for table, frame in zip(TABLES, frames, strict=True)))
+
+
+def _unread(warehouse: Warehouse, before: dt.datetime) -> bool:
+    """Whether a message received before the run's hours was never parsed."""
+    return warehouse.query(
+        "SELECT count(*) > 0 FROM raw.messages ANTI JOIN core.message_outcomes USING (message_id) WHERE raw.messages.received_at < ?", (before,)
+    ).item()
+
+
+def _hours_with_messages(warehouse: Warehouse, start: dt.datetime, end: dt.datetime) -> list[dt.datetime]:
+    """The hours that have messages, or outcomes of messages; an outage or a quiet night costs nothing."""
+    hours = warehouse.query(
+        "SELECT DISTINCT date_trunc('hour', received_at) AS hour FROM ("
+        "SELECT received_at FROM raw.messages UNION ALL SELECT received_at FROM core.message_outcomes"
+        ") WHERE received_at >= ? AND received_at < ? ORDER BY hour",
+        (start, end),
     )
+    return hours["hour"].to_list()
 
 
 def rules(settings: Settings) -> vee.Rules:
@@ -95,7 +117,7 @@ def _known_types(warehouse: Warehouse, before: dt.datetime) -> pl.DataFrame:
 
 
 def _prior(warehouse: Warehouse, wire: pl.DataFrame, before: dt.datetime) -> pl.DataFrame:
-    """Accepted readings of earlier receipts that share the span of `wire`, and the last one of each channel before it."""
+    """Accepted readings of earlier receipts that share the span of `wire`, and the last register of each channel before it."""
     if wire.is_empty() or wire["start"].null_count() == len(wire):
         return core.READINGS.empty()
     first, last = wire["start"].min(), wire["start"].max()
@@ -105,7 +127,7 @@ def _prior(warehouse: Warehouse, wire: pl.DataFrame, before: dt.datetime) -> pl.
     )
     latest = warehouse.read(
         core.READINGS,
-        "received_at < ? AND interval_start < ? "
+        "received_at < ? AND interval_start < ? AND register_wh IS NOT NULL "
         "QUALIFY row_number() OVER (PARTITION BY meter_id, channel ORDER BY interval_start DESC, version DESC) = 1",
         (before, first - margin),  # type: ignore[operator]
     )
