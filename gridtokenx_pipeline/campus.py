@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from campus_simulator.models import Window
     from campus_simulator.session import Device, Options
 
-NOON = dt.time(12)
+MORNING = dt.time(10)
 SATURDAY = 5
 
 
@@ -54,15 +54,15 @@ def window(settings: Settings, start: dt.datetime, minutes: int) -> Window:
     return Window(start, minutes * 60 // settings.metering.interval_s, settings.metering.interval_s)
 
 
-def latest_working_noon(settings: Settings, now: dt.datetime, minutes: int) -> dt.datetime:
-    """Return the start (UTC) of the latest `minutes` after a working day's local noon that have passed.
+def latest_working_morning(settings: Settings, now: dt.datetime, minutes: int) -> dt.datetime:
+    """Return the start (UTC) of the latest `minutes` from 10:00 local time of a working day that have passed.
 
-    The sun is up, and the campus has buyers as well as sellers.
+    The campus is between a night of buyers and a noon of sellers then, in every season: prices move.
     """
     zone = ZoneInfo(settings.site.timezone)
     day = now.astimezone(zone).date()
     while True:
-        start = dt.datetime.combine(day, NOON, zone).astimezone(dt.UTC)
+        start = dt.datetime.combine(day, MORNING, zone).astimezone(dt.UTC)
         if day.weekday() < SATURDAY and start + dt.timedelta(minutes=minutes, seconds=settings.vee.watermark_s) <= now:
             return start
         day -= dt.timedelta(days=1)

@@ -101,7 +101,9 @@ class Runner:
             outcome = (
                 self._loaded()
                 .resolve_job_def(job)
-                .execute_in_process(instance=instance, tags=dict(range_tags(first, last)), raise_on_error=False, run_config=_QUIET)
+                .execute_in_process(
+                    instance=instance, tags=dict(range_tags(first, last)), raise_on_error=False, run_config=_QUIET
+                )
             )
         failed = []
         for event in outcome.all_events:

@@ -43,7 +43,8 @@ def landed(warehouse: Warehouse, since: dt.datetime) -> dict[str, Any]:
         (since,),
     ).row(0, named=True)
     reasons = warehouse.query(
-        "SELECT reason, sum(parts)::BIGINT AS parts FROM core.rejected_readings WHERE received_at >= ? GROUP BY reason ORDER BY reason", (since,)
+        "SELECT reason, sum(parts)::BIGINT AS parts FROM core.rejected_readings WHERE received_at >= ? GROUP BY reason ORDER BY reason",
+        (since,),
     )
     return {**row, "rejected_by_reason": dict(reasons.iter_rows())}
 
@@ -68,7 +69,8 @@ def summarize(warehouse: Warehouse, since: dt.datetime, start: dt.datetime, end:
         span,
     ).row(0, named=True)
     transactions = warehouse.query(
-        "SELECT signature FROM settlement.transactions WHERE state = 'confirmed' AND window_start >= ? AND window_start < ? ORDER BY window_start", span
+        "SELECT signature FROM settlement.transactions WHERE state = 'confirmed' AND window_start >= ? AND window_start < ? ORDER BY window_start",
+        span,
     )
     batches = warehouse.query("SELECT count(*) FROM settlement.batches WHERE window_start >= ? AND window_start < ?", span).item()
     return Summary(

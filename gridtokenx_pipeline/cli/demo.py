@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 Minutes = Annotated[int, typer.Option("--minutes", min=5, help="Length of the simulated window.")]
 Start = Annotated[
     dt.datetime | None,
-    typer.Option("--start", formats=["%Y-%m-%dT%H:%M:%SZ"], help="Start of the window, UTC; default: noon of the latest working day."),
+    typer.Option(
+        "--start", formats=["%Y-%m-%dT%H:%M:%SZ"], help="Start of the window, UTC; default: 10:00 of the latest working day."
+    ),
 ]
 Once = Annotated[bool, typer.Option("--once", help="Stop everything at the end instead of running on live.")]
 
@@ -83,7 +85,9 @@ def demo(
         with _step(console, "Dagster webserver and daemon"):
             stack.dagster.wait_healthy(180)
         _report(console, stack, (intake, settlement, marts), received_since, window)
-        console.print(f"intake and settlement runs {intaken.seconds + settled.seconds:.1f} s, everything {time.monotonic() - began:.1f} s")
+        console.print(
+            f"intake and settlement runs {intaken.seconds + settled.seconds:.1f} s, everything {time.monotonic() - began:.1f} s"
+        )
         if not once:
             _live(console, stack, seed)
 
@@ -214,7 +218,7 @@ def _watch(console: Console, stack: Stack, stopped: threading.Event) -> None:
 
 
 def _window(settings: Settings, start: dt.datetime | None, minutes: int):
-    """The window to post: the one asked for, else the one this data directory was filled with, else noon of the latest working day."""
+    """The window to post: the one asked for, else the one this data directory was filled with, else 10:00 of the latest working day."""
     from gridtokenx_pipeline import campus, clock
 
     memory = settings.data / "run" / "demo.json"
@@ -223,7 +227,7 @@ def _window(settings: Settings, start: dt.datetime | None, minutes: int):
     if memory.exists():
         known = json.loads(memory.read_text())
         return campus.window(settings, dt.datetime.fromisoformat(known["start"]), known["minutes"])
-    begin = campus.latest_working_noon(settings, clock.now(), minutes)
+    begin = campus.latest_working_morning(settings, clock.now(), minutes)
     memory.parent.mkdir(parents=True, exist_ok=True)
     memory.write_text(json.dumps({"start": begin.isoformat(), "minutes": minutes}))
     return campus.window(settings, begin, minutes)
@@ -274,7 +278,9 @@ def _report(console: Console, stack: Stack, outcomes: tuple[JobOutcome, ...], si
     checks = [check for outcome in outcomes for check in outcome.checks]
     warned = [f"{check.name} of {check.asset}" for check in checks if not check.passed]
     reasons = ", ".join(f"{count} {reason}" for reason, count in s.rejected_by_reason.items())
-    table = Table(show_header=False, expand=False, title=f"{stack.settings.zone}: {window.start:%Y-%m-%d %H:%M} to {window.end:%H:%M} UTC")
+    table = Table(
+        show_header=False, expand=False, title=f"{stack.settings.zone}: {window.start:%Y-%m-%d %H:%M} to {window.end:%H:%M} UTC"
+    )
     rows = {
         "messages landed": str(s.messages),
         "readings accepted": str(s.accepted),
@@ -282,11 +288,15 @@ def _report(console: Console, stack: Stack, outcomes: tuple[JobOutcome, ...], si
         **{f"energy {channel}": f"{wh} Wh" for channel, wh in s.energy_wh.items()},
         "meters x 15 s intervals": f"{s.meters} x {s.intervals}",
         "trades": f"{s.trades}: {s.traded_wh} Wh for {s.amount_micro / 1e6:.6f} {currency}",
-        "price range": f"{s.price_min / 1e6:.6f} to {s.price_max / 1e6:.6f} {currency}/kWh" if s.price_min is not None else "no trades",
-        "certificates": f"{s.certificates} bundles, {s.certificate_wh} Wh" + (f", {s.pending_wh} Wh pending" if s.pending_wh else ""),
+        "price range": f"{s.price_min / 1e6:.6f} to {s.price_max / 1e6:.6f} {currency}/kWh"
+        if s.price_min is not None
+        else "no trades",
+        "certificates": f"{s.certificates} bundles, {s.certificate_wh} Wh"
+        + (f", {s.pending_wh} Wh pending" if s.pending_wh else ""),
         "settlement batches": f"{s.batches}, {len(s.signatures)} transactions confirmed",
         **{f"transaction {i}": signature for i, signature in enumerate(s.signatures, 1)},
-        "checks": f"{sum(check.passed for check in checks)} of {len(checks)} passed" + (f"; warnings: {', '.join(warned)}" if warned else ""),
+        "checks": f"{sum(check.passed for check in checks)} of {len(checks)} passed"
+        + (f"; warnings: {', '.join(warned)}" if warned else ""),
     }
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -294,7 +304,10 @@ def _report(console: Console, stack: Stack, outcomes: tuple[JobOutcome, ...], si
         table.add_row(left, right)
     console.print(table)
     console.print(f"Dagster UI   {stack.urls.dagster}/asset-groups", soft_wrap=True)
-    console.print(f"2030.5       {stack.urls.ingest}/dcap (client certificate needed: gridtokenx certs issue METER --out DIR)", soft_wrap=True)
+    console.print(
+        f"2030.5       {stack.urls.ingest}/dcap (client certificate needed: gridtokenx certs issue METER --out DIR)",
+        soft_wrap=True,
+    )
     console.print(f"Solana RPC   {stack.urls.rpc}", soft_wrap=True)
     where = f" --data {stack.settings.data}"
     console.print(f'SQL          .venv/bin/gridtokenx sql{where} "from marts.fct_campus_daily"', soft_wrap=True)

@@ -10,7 +10,9 @@ import typer
 from gridtokenx_pipeline import config
 
 Data = Annotated[Path | None, typer.Option("--data", help="Directory of everything generated (GRIDTOKENX_DATA; default ./data).")]
-Config = Annotated[Path | None, typer.Option("--config", help="Configuration file (GRIDTOKENX_CONFIG; default config/stanford.toml).")]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Configuration file (GRIDTOKENX_CONFIG; default config/stanford.toml).")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Port = Annotated[int, typer.Option("--port", help="Port of the ingest server.")]
 RpcPort = Annotated[int, typer.Option("--rpc-port", help="Port of the local Solana node.")]

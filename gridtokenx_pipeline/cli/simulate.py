@@ -23,7 +23,10 @@ Url = Annotated[str, typer.Option("--url", help="Base URL of the server.")]
 
 @app.command("window")
 def window(
-    start: Annotated[dt.datetime | None, typer.Option("--start", formats=["%Y-%m-%dT%H:%M:%SZ"], help="Start, UTC; default: noon of the latest working day.")] = None,
+    start: Annotated[
+        dt.datetime | None,
+        typer.Option("--start", formats=["%Y-%m-%dT%H:%M:%SZ"], help="Start, UTC; default: 10:00 of the latest working day."),
+    ] = None,
     minutes: Annotated[int, typer.Option("--minutes", min=1, help="Length of the window.")] = 30,
     url: Url = "https://localhost:8443",
     seed: options.Seed = 42,
@@ -42,12 +45,14 @@ def window(
 
     settings = options.settings(data, config)
     enrolment = enrol(settings)
-    begin = start.replace(tzinfo=dt.UTC) if start else campus.latest_working_noon(settings, clock.now(), minutes)
+    begin = start.replace(tzinfo=dt.UTC) if start else campus.latest_working_morning(settings, clock.now(), minutes)
     span = campus.window(settings, begin, minutes)
     with posting_progress(Console(), len(settings.meters) * span.intervals) as progress:
         fleet = campus.fleet(settings, enrolment)
         report = asyncio.run(run_window(fleet, span, campus.simulator_options(settings, enrolment, url, seed), progress))
-    typer.echo(f"{report.posted} intervals posted from {begin:%Y-%m-%dT%H:%M:%SZ}, {report.retried} requests repeated, {report.refused} refused")
+    typer.echo(
+        f"{report.posted} intervals posted from {begin:%Y-%m-%dT%H:%M:%SZ}, {report.retried} requests repeated, {report.refused} refused"
+    )
     for meter, reason in report.failures.items():
         typer.echo(f"{meter}: {reason}", err=True)
     if report.failures or report.refused:

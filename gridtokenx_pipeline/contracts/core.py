@@ -26,13 +26,26 @@ READING_TYPES = Table(
         Column("mmr_mrid", Type.TEXT, "mRID of the MirrorMeterReading: 32 upper-case hex digits, left-padded."),
         _RECEIVED,
         _MESSAGE,
-        Column("mup_mrid", Type.TEXT, "mRID of the MirrorUsagePoint it came in; null where it came in a bare MirrorMeterReading.", nullable=True),
+        Column(
+            "mup_mrid",
+            Type.TEXT,
+            "mRID of the MirrorUsagePoint it came in; null where it came in a bare MirrorMeterReading.",
+            nullable=True,
+        ),
         Column("description", Type.TEXT, "Description of the MirrorMeterReading, as sent.", nullable=True),
         Column("role_flags", Type.INTEGER, "roleFlags of the MirrorUsagePoint.", "IEEE 2030.5 RoleFlags bits", nullable=True),
-        Column("accumulation_behaviour", Type.INTEGER, "4 delta, 9 summation, 3 cumulative, 12 instantaneous.", "IEEE 2030.5 code", nullable=True),
+        Column(
+            "accumulation_behaviour",
+            Type.INTEGER,
+            "4 delta, 9 summation, 3 cumulative, 12 instantaneous.",
+            "IEEE 2030.5 code",
+            nullable=True,
+        ),
         Column("commodity", Type.INTEGER, "1 electricity secondary metered.", "IEEE 2030.5 code", nullable=True),
         Column("data_qualifier", Type.INTEGER, "12 normal, 2 average.", "IEEE 2030.5 code", nullable=True),
-        Column("flow_direction", Type.INTEGER, "1 delivered to the customer, 19 received from it.", "IEEE 2030.5 code", nullable=True),
+        Column(
+            "flow_direction", Type.INTEGER, "1 delivered to the customer, 19 received from it.", "IEEE 2030.5 code", nullable=True
+        ),
         Column("interval_length_s", Type.INTEGER, "Declared interval length.", "s", nullable=True),
         Column("kind", Type.INTEGER, "12 energy, 37 power.", "IEEE 2030.5 code", nullable=True),
         Column("power_of_ten", Type.INTEGER, "powerOfTenMultiplier: real value is value x 10^this.", nullable=True),
@@ -56,11 +69,30 @@ READINGS = Table(
         Column("duration_s", Type.INTEGER, "Length of the interval, from the data.", "s"),
         Column("energy_wh", Type.ENERGY, "Energy of the interval; null for state_of_charge.", "Wh", nullable=True),
         Column("register_wh", Type.ENERGY, "Cumulative register at the end of the interval.", "Wh", nullable=True),
-        Column("state_of_charge_pct", Type.PERCENT, "State of charge at the end of the interval; only on that channel.", "%", nullable=True),
+        Column(
+            "state_of_charge_pct",
+            Type.PERCENT,
+            "State of charge at the end of the interval; only on that channel.",
+            "%",
+            nullable=True,
+        ),
         _VEE_FLAGS,
-        Column("device_quality_flags", Type.INTEGER, "Quality flags as the device sent them; null where it sent none.", "IEEE 2030.5 qualityFlags bits", nullable=True),
-        Column("version", Type.INTEGER, "1 for the first value received, one more for each different value received later.", "count from 1"),
-        Column("parts", Type.INTEGER, "Wire readings merged into this row: an interval value, a register value or both.", "count"),
+        Column(
+            "device_quality_flags",
+            Type.INTEGER,
+            "Quality flags as the device sent them; null where it sent none.",
+            "IEEE 2030.5 qualityFlags bits",
+            nullable=True,
+        ),
+        Column(
+            "version",
+            Type.INTEGER,
+            "1 for the first value received, one more for each different value received later.",
+            "count from 1",
+        ),
+        Column(
+            "parts", Type.INTEGER, "Wire readings merged into this row: an interval value, a register value or both.", "count"
+        ),
         _MESSAGE,
         _RECEIVED,
     ),
@@ -81,7 +113,9 @@ REJECTED_READINGS = Table(
         Column("reason", Type.TEXT, "Reason code (gridtokenx_pipeline.domain.reasons)."),
         Column("detail", Type.TEXT, "The offending value and the bound it broke."),
         Column("mmr_mrid", Type.TEXT, "mRID of the MirrorMeterReading it came in.", nullable=True),
-        Column("position", Type.INTEGER, "Position of the wire reading in its message (the first, where parts is 2).", "count from 0"),
+        Column(
+            "position", Type.INTEGER, "Position of the wire reading in its message (the first, where parts is 2).", "count from 0"
+        ),
         Column("parts", Type.INTEGER, "Wire readings in this row.", "count"),
         _RECEIVED,
     ),
@@ -119,7 +153,9 @@ MESSAGE_OUTCOMES = Table(
         _MESSAGE,
         _ZONE,
         _METER,
-        Column("document", Type.TEXT, "Local name of the document's root element; null where it could not be parsed.", nullable=True),
+        Column(
+            "document", Type.TEXT, "Local name of the document's root element; null where it could not be parsed.", nullable=True
+        ),
         Column("readings_total", Type.INTEGER, "Wire readings in the message.", "count"),
         Column("accepted", Type.INTEGER, "Wire readings in core.readings (sum of parts).", "count"),
         Column("rejected", Type.INTEGER, "Wire readings in core.rejected_readings (sum of parts).", "count"),
@@ -143,7 +179,12 @@ METERS = Table(
         Column("rated_kw", Type.INTEGER, "Rated power of the generation.", "kW"),
         Column("battery_kwh", Type.INTEGER, "Capacity of the battery.", "kWh"),
         Column("baseline_kw", Type.INTEGER, "Baseline load.", "kW"),
-        Column("device_lfdi", Type.TEXT, "LFDI of the device that stands for the meter now; null where none is registered.", nullable=True),
+        Column(
+            "device_lfdi",
+            Type.TEXT,
+            "LFDI of the device that stands for the meter now; null where none is registered.",
+            nullable=True,
+        ),
         Column("device_status", Type.TEXT, "active, suspended or revoked.", nullable=True),
     ),
     key=("meter_id",),
@@ -165,7 +206,13 @@ def _energy_table(name: str, length: str, extra: tuple[Column, ...] = ()) -> Tab
         )
     )
     registers = tuple(
-        Column(f"{channel}_register_wh", Type.ENERGY, f"Cumulative {channel} register at the end of the interval.", "Wh", nullable=True)
+        Column(
+            f"{channel}_register_wh",
+            Type.ENERGY,
+            f"Cumulative {channel} register at the end of the interval.",
+            "Wh",
+            nullable=True,
+        )
         for channel in ENERGY_CHANNELS
     )
     return Table(
@@ -181,7 +228,9 @@ def _energy_table(name: str, length: str, extra: tuple[Column, ...] = ()) -> Tab
             *registers,
             Column("state_of_charge_pct", Type.PERCENT, "State of charge at the end of the interval.", "%", nullable=True),
             Column("readings_expected", Type.INTEGER, "Meter intervals that fit in this interval.", "count"),
-            Column("readings_present", Type.INTEGER, "Meter intervals present with generation, load, charge and discharge.", "count"),
+            Column(
+                "readings_present", Type.INTEGER, "Meter intervals present with generation, load, charge and discharge.", "count"
+            ),
             _VEE_FLAGS,
             Column("version", Type.INTEGER, "Highest reading version in the interval.", "count from 1"),
             *extra,

@@ -45,7 +45,9 @@ TRADES = Table(
         Column("buyer_meter_id", Type.TEXT, "Meter with the deficit."),
         Column("energy_wh", Type.BIGINT, "Energy traded.", "Wh"),
         Column("price_micro_per_kwh", Type.BIGINT, "Price of this trade.", "micro-currency per kWh"),
-        Column("amount_micro", Type.BIGINT, "(energy_wh x price + 500) // 1000, paid by the buyer to the seller.", "micro-currency"),
+        Column(
+            "amount_micro", Type.BIGINT, "(energy_wh x price + 500) // 1000, paid by the buyer to the seller.", "micro-currency"
+        ),
         Column("kind", Type.TEXT, "agreement (standing bilateral contract) or pool."),
         _MECHANISM,
         _VERSION,
@@ -68,7 +70,11 @@ GRID_SETTLEMENTS = Table(
         Column("traded_wh", Type.BIGINT, "Sold (+) or bought (-) in trades.", "Wh"),
         Column("energy_wh", Type.BIGINT, "Settled with the grid: + export, - import. net_wh = traded_wh + energy_wh.", "Wh"),
         Column("amount_micro", Type.BIGINT, "+ paid to the meter, - paid by the meter.", "micro-currency"),
-        Column("reason", Type.TEXT, "residual (after the market), incomplete (data below the completeness rule) or no_register (no whole-Wh difference could be made)."),
+        Column(
+            "reason",
+            Type.TEXT,
+            "residual (after the market), incomplete (data below the completeness rule) or no_register (no whole-Wh difference could be made).",
+        ),
         _VERSION,
         Column("quality_flags", Type.INTEGER, "Quality flags of the meter's energy.", "IEEE 2030.5 qualityFlags bits"),
     ),

@@ -19,7 +19,10 @@ def from_violations(violations: pl.DataFrame, **metadata: int | str) -> dg.Asset
     counts = dict(violations.group_by("name").len().sort("name").iter_rows())
     shown = "\n".join(
         ["| name | zone | interval | detail |", "|---|---|---|---|"]
-        + [f"| {r['name']} | {r['zone']} | {r['interval_start']} | {r['detail']} |" for r in violations.head(SHOWN).iter_rows(named=True)]
+        + [
+            f"| {r['name']} | {r['zone']} | {r['interval_start']} | {r['detail']} |"
+            for r in violations.head(SHOWN).iter_rows(named=True)
+        ]
     )
     return dg.AssetCheckResult(
         passed=violations.is_empty(),

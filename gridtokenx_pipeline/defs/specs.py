@@ -26,7 +26,9 @@ def spec(
 ) -> dg.AssetSpec:
     """Return the spec of the asset that fills `table`."""
     columns = [
-        dg.TableColumn(c.name, c.type.sql, f"{c.comment} [{c.unit}]" if c.unit else c.comment, dg.TableColumnConstraints(nullable=c.nullable))
+        dg.TableColumn(
+            c.name, c.type.sql, f"{c.comment} [{c.unit}]" if c.unit else c.comment, dg.TableColumnConstraints(nullable=c.nullable)
+        )
         for c in table.columns
     ]
     return dg.AssetSpec(

@@ -72,7 +72,11 @@ def run(suite: Suite, frame: pl.DataFrame) -> SuiteOutcome:
     failures = tuple(
         Failure(
             result.expectation_config.type,
-            ", ".join(str(v) for k, v in result.expectation_config.kwargs.items() if k in ("column", "column_A", "column_B", "column_list")),
+            ", ".join(
+                str(v)
+                for k, v in result.expectation_config.kwargs.items()
+                if k in ("column", "column_A", "column_B", "column_list")
+            ),
             int(result.result.get("unexpected_count", 0) or 0),
         )
         for result in outcome.results

@@ -77,7 +77,9 @@ def _trades(gxe: Any) -> list[Any]:
         gxe.ExpectColumnValuesToBeBetween(column="price_micro_per_kwh", min_value=0),
         gxe.ExpectColumnValuesToBeBetween(column="amount_micro", min_value=0),
         gxe.ExpectColumnValuesToBeInSet(column="kind", value_set=["agreement", "pool"]),
-        gxe.ExpectCompoundColumnsToBeUnique(column_list=["interval_start", "version", "kind", "seller_meter_id", "buyer_meter_id"]),
+        gxe.ExpectCompoundColumnsToBeUnique(
+            column_list=["interval_start", "version", "kind", "seller_meter_id", "buyer_meter_id"]
+        ),
     ]
 
 

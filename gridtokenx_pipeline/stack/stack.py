@@ -131,7 +131,9 @@ class Stack:
         for service in self.services:
             service.start()
         self.state_file.write_text(
-            json.dumps({"pid": os.getpid(), "urls": vars(self.urls), "services": {s.name: s.pid for s in self.services}}, indent=2)
+            json.dumps(
+                {"pid": os.getpid(), "urls": vars(self.urls), "services": {s.name: s.pid for s in self.services}}, indent=2
+            )
         )
 
     @property

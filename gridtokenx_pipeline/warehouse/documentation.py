@@ -19,7 +19,11 @@ def dbt_sources(tables: Iterable[Table] = TABLES) -> str:
             lines += [f"      - name: {table.name}", f"        description: {_quoted(table.comment)}", "        config:"]
             if table.window is not None:
                 lines.append(f"          event_time: {table.window}")
-            lines += ["          meta:", f"            dagster: {{asset_key: [{table.schema}, {table.name}]}}", "        columns:"]
+            lines += [
+                "          meta:",
+                f"            dagster: {{asset_key: [{table.schema}, {table.name}]}}",
+                "        columns:",
+            ]
             for column in table.columns:
                 text = f"{column.comment} [{column.unit}]" if column.unit else column.comment
                 lines += [f"          - name: {column.name}", f"            description: {_quoted(text)}"]

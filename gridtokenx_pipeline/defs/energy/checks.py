@@ -23,7 +23,9 @@ def energy_levels_agree(context: dg.AssetCheckExecutionContext, stores: Stores) 
     start, end = window(context)
     tables = (core.ENERGY_15S, core.ENERGY_5MIN, core.ENERGY_15MIN)
     frames = [stores.warehouse.read_window(table, start, end) for table in tables]
-    return from_violations(energy_violations(*frames), rows_15s=len(frames[0]), rows_5min=len(frames[1]), rows_15min=len(frames[2]))
+    return from_violations(
+        energy_violations(*frames), rows_15s=len(frames[0]), rows_5min=len(frames[1]), rows_15min=len(frames[2])
+    )
 
 
 @dg.asset_check(
@@ -41,7 +43,8 @@ def energy_is_complete(context: dg.AssetCheckExecutionContext, stores: Stores) -
     )
     expected, present = int(lacking["expected"].sum() or 0), int(lacking["present"].sum() or 0)
     left_out = stores.warehouse.query(
-        "SELECT count(*) FROM core.readings WHERE interval_start >= ? AND interval_start < ? AND 15 % duration_s <> 0", (start, end)
+        "SELECT count(*) FROM core.readings WHERE interval_start >= ? AND interval_start < ? AND 15 % duration_s <> 0",
+        (start, end),
     ).item()
     meters = lacking.filter(lacking["present"] < lacking["expected"])["meter_id"].sort().to_list()
     return dg.AssetCheckResult(

@@ -34,7 +34,9 @@ def load_messages(context: dg.AssetExecutionContext, stores: Stores) -> dg.Mater
     read_at = clock.now()
     zone = stores.settings.zone
     before = watermarks.complete_until(stores.warehouse, zone, watermarks.LANDING)
-    segments = [s for s in stores.landing.segments() if (before is None or s.hour > before - HOUR or s.hour >= start) and s.hour < end]
+    segments = [
+        s for s in stores.landing.segments() if (before is None or s.hour > before - HOUR or s.hour >= start) and s.hour < end
+    ]
     marks = dict(
         stores.warehouse.query(
             "SELECT segment, max(sequence) FROM raw.messages WHERE received_at >= ? GROUP BY segment",
@@ -52,7 +54,9 @@ def load_messages(context: dg.AssetExecutionContext, stores: Stores) -> dg.Mater
             loaded += len(messages)
             mark = messages[-1].sequence
     stores.warehouse.commit(watermarks.advance(zone, watermarks.LANDING, before, min(read_at - COMMIT_GRACE, end), gap=gap))
-    rows = stores.warehouse.query("SELECT count(*) FROM raw.messages WHERE received_at >= ? AND received_at < ?", (start, end)).item()
+    rows = stores.warehouse.query(
+        "SELECT count(*) FROM raw.messages WHERE received_at >= ? AND received_at < ?", (start, end)
+    ).item()
     context.log.info("loaded %d new messages, %d in the window", loaded, rows)
     return result(raw.MESSAGES, rows, loaded > 0, loaded=loaded)
 
@@ -75,5 +79,10 @@ def messages_match_landing(context: dg.AssetCheckExecutionContext, stores: Store
     gaps = loaded.filter(loaded["messages"] != loaded["mark"])["segment"].to_list()
     return dg.AssetCheckResult(
         passed=not altered and not gaps,
-        metadata={"segments": len(loaded), "messages": int(loaded["messages"].sum() or 0), "altered": altered, "segments_with_gaps": gaps},
+        metadata={
+            "segments": len(loaded),
+            "messages": int(loaded["messages"].sum() or 0),
+            "altered": altered,
+            "segments_with_gaps": gaps,
+        },
     )

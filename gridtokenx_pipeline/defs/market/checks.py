@@ -24,7 +24,9 @@ from .assets import SETTLED
 def market_balances(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
     """Check the invariants on the window; unsettled intervals are also compared with the energy they came from."""
     start, end = window(context)
-    intervals, trades, grid = (stores.warehouse.read_window(t, start, end) for t in (market.INTERVALS, market.TRADES, market.GRID_SETTLEMENTS))
+    intervals, trades, grid = (
+        stores.warehouse.read_window(t, start, end) for t in (market.INTERVALS, market.TRADES, market.GRID_SETTLEMENTS)
+    )
     violations = market_violations(intervals, trades, grid, max_partners=stores.settings.market.max_partners)
     return from_violations(violations, intervals=len(intervals), trades=len(trades), grid_settlements=len(grid))
 

@@ -13,7 +13,10 @@ from ..specs import WAREHOUSE_POOL, result, spec
 @dg.multi_asset(name="list_meters", specs=[spec(core.METERS)], pool=WAREHOUSE_POOL)
 def list_meters(stores: Stores) -> dg.MaterializeResult:
     """Join the configuration with the device registry; of several devices of a meter the active, latest one counts."""
-    devices = sorted(stores.registry.devices(), key=lambda d: (d.status == "active", d.registered_at is not None and d.registered_at.timestamp()))
+    devices = sorted(
+        stores.registry.devices(),
+        key=lambda d: (d.status == "active", d.registered_at is not None and d.registered_at.timestamp()),
+    )
     current = {device.meter_id: device for device in devices}
     rows = []
     for meter in stores.settings.meters:

@@ -50,7 +50,9 @@ def validate_readings(context: dg.AssetExecutionContext, stores: Stores) -> Iter
     )
     context.log.info("accepted %d rows, rejected %d: %s", rows[core.READINGS], rows[core.REJECTED_READINGS], reasons or "none")
     for table in TABLES:
-        yield result(table, rows[table], changed[table], **({"rejected_by_reason": reasons} if table is core.REJECTED_READINGS else {}))
+        yield result(
+            table, rows[table], changed[table], **({"rejected_by_reason": reasons} if table is core.REJECTED_READINGS else {})
+        )
 
 
 def validate_hour(warehouse: Warehouse, settings: Settings, start: dt.datetime, end: dt.datetime) -> list[Written]:
@@ -73,7 +75,8 @@ def validate_hour(warehouse: Warehouse, settings: Settings, start: dt.datetime, 
 def _unread(warehouse: Warehouse, before: dt.datetime) -> bool:
     """Whether a message received before the run's hours was never parsed."""
     return warehouse.query(
-        "SELECT count(*) > 0 FROM raw.messages ANTI JOIN core.message_outcomes USING (message_id) WHERE raw.messages.received_at < ?", (before,)
+        "SELECT count(*) > 0 FROM raw.messages ANTI JOIN core.message_outcomes USING (message_id) WHERE raw.messages.received_at < ?",
+        (before,),
     ).item()
 
 
@@ -123,7 +126,9 @@ def _prior(warehouse: Warehouse, wire: pl.DataFrame, before: dt.datetime) -> pl.
     first, last = wire["start"].min(), wire["start"].max()
     margin = dt.timedelta(days=1)
     shared = warehouse.read(
-        core.READINGS, "received_at < ? AND interval_start >= ? AND interval_start <= ?", (before, first - margin, last)  # type: ignore[operator]
+        core.READINGS,
+        "received_at < ? AND interval_start >= ? AND interval_start <= ?",
+        (before, first - margin, last),  # type: ignore[operator]
     )
     latest = warehouse.read(
         core.READINGS,

@@ -80,15 +80,19 @@ def submit_batches(context: dg.AssetExecutionContext, stores: Stores) -> dg.Mate
     waiting = stores.warehouse.read(
         settlement.BATCHES, "state <> ? AND window_start >= ? AND window_start < ?", (CONFIRMED, start, end)
     ).sort("window_start", "batch_id")
-    receipts = submit_batches(
-        [Batch(row["batch_id"], row["zone"], row["window_start"], row["memo"]) for row in waiting.iter_rows(named=True)],
-        rpc_urls=[settings.settlement.rpc_url],
-        outbox=stores.outbox,
-        payer=keys.load_or_create(settings.payer_key),
-        profile=MemoProfile(),
-        commitment=settings.settlement.commitment,
-        price=Price(fixed=settings.settlement.compute_unit_price_micro_lamports),
-    ) if len(waiting) else []
+    receipts = (
+        submit_batches(
+            [Batch(row["batch_id"], row["zone"], row["window_start"], row["memo"]) for row in waiting.iter_rows(named=True)],
+            rpc_urls=[settings.settlement.rpc_url],
+            outbox=stores.outbox,
+            payer=keys.load_or_create(settings.payer_key),
+            profile=MemoProfile(),
+            commitment=settings.settlement.commitment,
+            price=Price(fixed=settings.settlement.compute_unit_price_micro_lamports),
+        )
+        if len(waiting)
+        else []
+    )
     batches = stores.warehouse.read_window(settlement.BATCHES, start, end)
     known = stores.warehouse.read_window(settlement.TRANSACTIONS, start, end)
     attempts = stores.outbox.attempts(batches["batch_id"].to_list()) if len(batches) else []
@@ -127,5 +131,3 @@ def submit_batches(context: dg.AssetExecutionContext, stores: Stores) -> dg.Mate
         compute_units=sum(r.compute_units or 0 for r in receipts),
         signatures=dg.MetadataValue.json([r.signature for r in receipts][:50]),
     )
-
-
