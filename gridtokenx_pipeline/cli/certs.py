@@ -81,6 +81,5 @@ def issue(
         (credential.key, "device.key", 0o600),
     ):
         write_atomically(out / name, source.read_bytes(), mode)
-    typer.echo(
-        f"LFDI {credential.lfdi}  SFDI {credential.sfdi}\ncurl --cacert {out}/ca.pem --cert {out}/device.pem --key {out}/device.key https://localhost:8443/dcap"
-    )
+    typer.echo(f"LFDI {credential.lfdi}  SFDI {credential.sfdi}")
+    typer.echo(f"curl --cacert {out}/ca.pem --cert {out}/device.pem --key {out}/device.key https://localhost:8443/dcap")

@@ -218,7 +218,7 @@ def _watch(console: Console, stack: Stack, stopped: threading.Event) -> None:
 
 
 def _window(settings: Settings, start: dt.datetime | None, minutes: int):
-    """The window to post: the one asked for, else the one this data directory was filled with, else 10:00 of the latest working day."""
+    """The window asked for, else the one this data directory was filled with, else 10:00 of the latest working day."""
     from gridtokenx_pipeline import campus, clock
 
     memory = settings.data / "run" / "demo.json"
@@ -289,7 +289,7 @@ def _report(console: Console, stack: Stack, outcomes: tuple[JobOutcome, ...], si
         "meters x 15 s intervals": f"{s.meters} x {s.intervals}",
         "trades": f"{s.trades}: {s.traded_wh} Wh for {s.amount_micro / 1e6:.6f} {currency}",
         "price range": f"{s.price_min / 1e6:.6f} to {s.price_max / 1e6:.6f} {currency}/kWh"
-        if s.price_min is not None
+        if s.price_min is not None and s.price_max is not None
         else "no trades",
         "certificates": f"{s.certificates} bundles, {s.certificate_wh} Wh"
         + (f", {s.pending_wh} Wh pending" if s.pending_wh else ""),

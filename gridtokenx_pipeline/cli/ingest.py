@@ -28,4 +28,4 @@ def serve(
 
     settings = options.settings(data, config)
     enrolment = enrol(settings, [*SERVER_NAMES, *(name or [])])
-    raise typer.Exit(supervisor.run(server_options(settings, enrolment, host, port, workers)) or 0)
+    supervisor.run(server_options(settings, enrolment, host, port, workers))

@@ -50,9 +50,8 @@ def window(
     with posting_progress(Console(), len(settings.meters) * span.intervals) as progress:
         fleet = campus.fleet(settings, enrolment)
         report = asyncio.run(run_window(fleet, span, campus.simulator_options(settings, enrolment, url, seed), progress))
-    typer.echo(
-        f"{report.posted} intervals posted from {begin:%Y-%m-%dT%H:%M:%SZ}, {report.retried} requests repeated, {report.refused} refused"
-    )
+    typer.echo(f"{report.posted} intervals posted from {begin:%Y-%m-%dT%H:%M:%SZ}")
+    typer.echo(f"{report.retried} requests repeated, {report.refused} refused")
     for meter, reason in report.failures.items():
         typer.echo(f"{meter}: {reason}", err=True)
     if report.failures or report.refused:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from gridtokenx_pipeline import config
+from gridtokenx_pipeline.config import Settings, load
 from gridtokenx_pipeline.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ class Stores(dg.ConfigurableResource):
     config: str = ""
 
     @cached_property
-    def settings(self) -> config.Settings:
+    def settings(self) -> Settings:
         """The settings of this run."""
         overrides: dict[str, Any] = {name: value for name, value in (("data", self.data), ("config", self.config)) if value}
-        return config.load(**overrides)
+        return load(**overrides)
 
     @cached_property
     def warehouse(self) -> Warehouse:

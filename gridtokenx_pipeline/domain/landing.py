@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from gridtokenx_pipeline.contracts import ops, raw
 
-
-class Landed(Protocol):
-    """A message of the landing store."""
-
-    message_id: str
-    sequence: int
-    received_at: dt.datetime
-    device_lfdi: str
-    method: str
-    path: str
-    content_type: str
-    body: bytes
-    body_sha256: str
-    source: str
-    meter_id: str
-    zone: str
+if TYPE_CHECKING:
+    from ingest_server.landing.store import LandedMessage
 
 
-def frame(segment: str, messages: Sequence[Landed]) -> pl.DataFrame:
+def frame(segment: str, messages: Sequence[LandedMessage]) -> pl.DataFrame:
     """Return a `raw.messages` frame of `messages`, all of one segment."""
     return pl.DataFrame(
         {
@@ -56,9 +42,6 @@ def watermark(zone: str, stage: str, before: dt.datetime | None, reached: dt.dat
     `before` is the stage's watermark until now and `reached` how far the run read. With a `gap` (something received between the
     two was not read) the watermark stays; it never goes back.
     """
-    if gap:
-        until = before
-    else:
-        until = reached if before is None else max(before, reached)
+    until = before if gap else max(filter(None, (before, reached)))
     rows = [] if until is None else [(zone, stage, until)]
     return pl.DataFrame(rows, schema=ops.WATERMARKS.frame_schema(), orient="row")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 LAKE = "lake"
+_BEGINNING, _END = dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)
 _RETRYABLE = ("database is locked", "failed to commit", "conflict")
 
 
@@ -44,8 +45,8 @@ class Replace:
 
     table: Table
     frame: pl.DataFrame
-    start: dt.datetime = dt.datetime.min.replace(tzinfo=dt.UTC)
-    end: dt.datetime = dt.datetime.max.replace(tzinfo=dt.UTC)
+    start: dt.datetime = _BEGINNING
+    end: dt.datetime = _END
     where: str = "true"
 
 
@@ -114,8 +115,8 @@ class Warehouse:
             if self.read_only and not self.catalog.exists():
                 raise WarehouseMissing(f"no warehouse at {self.directory}: run the pipeline first (gridtokenx demo)")
             self.directory.mkdir(parents=True, exist_ok=True)
-            config = {"extension_directory": str(ensure_extension_directory(self.extensions))}
-            connection = duckdb.connect(":memory:", config=config)
+            directory = str(ensure_extension_directory(self.extensions))
+            connection = duckdb.connect(":memory:", config={"extension_directory": directory})
             connection.execute("LOAD ducklake; LOAD sqlite_scanner; SET TimeZone = 'UTC'")
             _retrying()(self._attach, connection)
             self._connection = connection

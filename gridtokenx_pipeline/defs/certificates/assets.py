@@ -44,6 +44,6 @@ def issue_certificates(context: dg.AssetExecutionContext, stores: Stores) -> Ite
         kept = stores.warehouse.read_window(table, start, end).join(settled, on=["zone", "interval_start"], how="semi")
         frames.append((table, pl.concat([kept, frame])))
     written = stores.warehouse.commit(*(Replace(table, frame, start, end) for table, frame in frames))
-    states = {state: wh for state, wh in frames[0][1].group_by("state").agg(pl.col("energy_wh").sum()).iter_rows()}
+    states = dict(frames[0][1].group_by("state").agg(pl.col("energy_wh").sum()).iter_rows())
     for (table, _), done in zip(frames, written, strict=True):
         yield result(table, done.rows, done.changed, energy_wh_by_state=states)

@@ -13,7 +13,7 @@ from gridtokenx_pipeline.warehouse import Append, Replace, SetState
 from ..market.assets import SETTLED
 from ..partitions import HOURS, SINGLE_RUN, window
 from ..resources import Stores
-from ..specs import WAREHOUSE_POOL, key, result, spec
+from ..specs import WAREHOUSE_POOL, result, spec
 
 CONFIRMED, FAILED = "confirmed", "failed"
 KINDS = {"memo": "memo"}
