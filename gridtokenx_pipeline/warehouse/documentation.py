@@ -36,10 +36,9 @@ def data_dictionary(tables: Iterable[Table] = TABLES) -> str:
     for table in tables:
         lines += [f"## {table.full_name}", "", table.comment, "", f"Key: {', '.join(f'`{name}`' for name in table.key)}", ""]
         lines += ["| column | type | unit | null | meaning |", "|---|---|---|---|---|"]
-        lines += [
-            f"| `{c.name}` | {c.type.sql} | {c.unit.replace('|', '/')} | {'yes' if c.nullable else ''} | {c.comment.replace('|', '&#124;')} |"
-            for c in table.columns
-        ]
+        for column in table.columns:
+            cells = [f"`{column.name}`", column.type.sql, column.unit, "yes" if column.nullable else "", column.comment]
+            lines.append("| " + " | ".join(cell.replace("|", "&#124;") for cell in cells) + " |")
         lines.append("")
     return "\n".join(lines)
 

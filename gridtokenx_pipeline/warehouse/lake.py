@@ -232,7 +232,8 @@ class Warehouse:
     def _ensure_tables(self, tables: Iterable[Table]) -> None:
         connection = self.connect()
         rows = connection.execute(
-            f"SELECT schema_name || '.' || table_name, list(column_name) FROM duckdb_columns() WHERE database_name = '{LAKE}' GROUP BY 1"
+            "SELECT schema_name || '.' || table_name, list(column_name) FROM duckdb_columns() "
+            f"WHERE database_name = '{LAKE}' GROUP BY 1"
         ).fetchall()
         stored = {name: set(columns) for name, columns in rows}
         missing = []
