@@ -129,12 +129,18 @@ class Service:
         """From now on an end of the process is wanted, and not a reason to start it again."""
         self._stopping = True
 
+    def ask_to_end(self) -> None:
+        """Send the stop signal and return at once."""
+        self.expect_end()
+        if self.pid is not None:
+            assert self._process is not None
+            self._process.send_signal(self.stop_signal)
+
     def stop(self) -> None:
         """Ask the process to end, and after `STOP_S` make it."""
-        self.expect_end()
+        self.ask_to_end()
         if self._process is None or self._process.poll() is not None:
             return
-        self._process.send_signal(self.stop_signal)
         try:
             self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:

@@ -147,7 +147,11 @@ class Stack:
 
     def stop(self) -> None:
         """Stop everything, meters' side first, so that what was acknowledged is on disk."""
-        for service in (self.ingest, self.dagster, self.node):
+        self.ingest.stop()
+        others = (self.dagster, self.node)
+        for service in others:
+            service.ask_to_end()
+        for service in others:
             service.stop()
         self.state_file.unlink(missing_ok=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def ensure_extension_directory(directory: Path) -> Path:
         if source is None or not source.exists():
             raise RuntimeError(f"the DuckDB extension {name} for DuckDB {version} is not installed (package {package})")
         target.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
+        # Processes of one stack start together: each writes a file of its own, and the last rename wins.
+        partial = file.with_suffix(f".{os.getpid()}.partial")
         shutil.copyfile(source, partial)
         partial.replace(file)
     return directory

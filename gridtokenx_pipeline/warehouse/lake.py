@@ -7,6 +7,7 @@ transaction that loses the race is rolled back and tried again, so every write i
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -261,7 +262,9 @@ class Warehouse:
                     connection.execute(f"COMMENT ON COLUMN {table.full_name}.{column.name} IS {_literal(comment)}")
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            # A commit that lost the race has ended its transaction already.
+            with contextlib.suppress(duckdb.Error):
+                connection.execute("ROLLBACK")
             raise
 
 

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from gridtokenx_pipeline import config  # noqa: E402
+from gridtokenx_pipeline.config import PROJECT_ROOT  # noqa: E402
+
+METERS = 4
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A local Solana node in a process of its own; its RPC address."""
+    directory = tmp_path_factory.mktemp("node")
+    command = [sys.executable, "-m", "gridtokenx_pipeline.solana.node", "--dir", str(directory), "--port", "0"]
+    process = subprocess.Popen([*command, "--slot-ms", "20", "--die-with-parent"], stdout=subprocess.PIPE, text=True)
+    ready = process.stdout.readline().split()
+    assert ready[:1] == ["ready"]
+    yield ready[1]
+    process.terminate()
+    process.wait(10)
+    process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def campus_config(tmp_path_factory: pytest.TempPathFactory, chain: str) -> Path:
+    """The real configuration with its first four meters, and the node of the tests."""
+    text = (PROJECT_ROOT / "config" / "stanford.toml").read_text(encoding="utf-8")
+    settings, *meters = text.split("[[meters]]")
+    text = "[[meters]]".join([settings.replace("http://127.0.0.1:8899", chain), *meters[:METERS]])
+    assert tomllib.loads(text)["settlement"]["rpc_url"] == chain
+    path = tmp_path_factory.mktemp("config") / "campus.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def definitions(tmp_path_factory: pytest.TempPathFactory, campus_config: Path):
+    """The definitions, and a job of the checks alone."""
+    from line_campus import environment_kept
+
+    data = tmp_path_factory.mktemp("definitions")
+    with environment_kept(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # Importing the module builds the definitions of the environment, whose data directory must not be the checkout's.
+        os.environ["GRIDTOKENX_DATA"] = str(data)
+        import dagster as dg
+
+        from gridtokenx_pipeline.definitions import build_definitions
+        from gridtokenx_pipeline.defs.jobs import LANDED, SETTLED
+        from gridtokenx_pipeline.defs.resources import Stores
+
+        built = build_definitions(Stores(data=str(data), config=str(campus_config)))
+        checks = dg.AssetSelection.checks_for_assets(*(k for k in _keys(built, LANDED | SETTLED)))
+        return dg.Definitions.merge(built, dg.Definitions(jobs=[dg.define_asset_job("audit", checks)]))
+
+
+def _keys(built, selection):
+    return selection.resolve(built.resolve_asset_graph())
+
+
+@pytest.fixture(scope="session")
+def instance() -> Iterator:
+    import dagster as dg
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture(scope="session")
+def enrolled(tmp_path_factory: pytest.TempPathFactory, campus_config: Path, definitions, instance):
+    """A campus with certificates and registry, where no message has come yet. Not for writing: copy it."""
+    from line_campus import Campus
+
+    from gridtokenx_pipeline.enrolment import enrol
+
+    campus = Campus(tmp_path_factory.mktemp("enrolled") / "data", campus_config, definitions, instance)
+    enrol(config.load(data=campus.data, config=campus_config))
+    return campus
+
+
+@pytest.fixture(scope="session")
+def landed(enrolled, tmp_path_factory: pytest.TempPathFactory):
+    """Forty intervals of four meters in the landing store, nothing run. Not for writing."""
+    from line_campus import reading_messages
+
+    campus = enrolled.copy(tmp_path_factory.mktemp("landed") / "data")
+    messages = [message for meter in campus.meters for message in reading_messages(meter)]
+    campus.land(sorted(messages, key=lambda message: message.received_at))
+    return campus
+
+
+@pytest.fixture(scope="session")
+def settled(landed, tmp_path_factory: pytest.TempPathFactory):
+    """The campus after one undisturbed run of the whole line. Not for writing."""
+    campus = landed.copy(tmp_path_factory.mktemp("settled") / "data")
+    campus.first_run = campus.run("line")
+    assert campus.first_run.success, campus.first_run.failed_steps
+    return campus
+
+
+@pytest.fixture(scope="session")
+def with_marts(settled, tmp_path_factory: pytest.TempPathFactory):
+    """The settled campus with its marts. Not for writing."""
+    campus = settled.copy(tmp_path_factory.mktemp("marts") / "data")
+    campus.first_run = settled.first_run
+    campus.marts_run = campus.run("marts")
+    assert campus.marts_run.success, campus.marts_run.failed_steps
+    return campus
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Callable:
+    """A copy of a campus that a test may write to."""
+    return lambda campus: campus.copy(tmp_path / "data")
