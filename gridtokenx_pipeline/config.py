@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -140,11 +140,11 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        **_: Any,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment over what `load()` passes, which is the file's content and the plan's aliases."""
-        return env_settings, init_settings
+        """What `load()` was told, over the environment, over the file and the plan's aliases."""
+        path = Path(init_settings().get("config") or os.environ.get("GRIDTOKENX_CONFIG") or cls.model_fields["config"].default)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=_file_and_aliases(path.expanduser()))
 
     @property
     def certs_dir(self) -> Path:
@@ -193,19 +193,22 @@ class Settings(BaseSettings):
 
 
 def load(**overrides: Any) -> Settings:
-    """Read the configuration file, then the environment, then `overrides` (top-level fields).
+    """Read the configuration file, then the environment, then `overrides` (fields; nested ones as dicts).
 
     Raises `FileNotFoundError` for a missing file, `tomllib.TOMLDecodeError` or `pydantic.ValidationError`
     for a bad one; both name the place.
     """
-    path = Path(overrides.get("config") or os.environ.get("GRIDTOKENX_CONFIG") or PROJECT_ROOT / "config" / "stanford.toml")
+    settings = Settings(**overrides)
+    # Child processes run in other directories: what is handed to them must not depend on this one's.
+    return settings.model_copy(update={name: getattr(settings, name).expanduser().resolve() for name in ("data", "config")})
+
+
+def _file_and_aliases(path: Path) -> dict[str, Any]:
+    """The file's content, under the plan's variables where they are set."""
     values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     for variable, target in ALIASES.items():
         if variable in os.environ:
             section, name = target.split(".")
             value = os.environ[variable]
             values.setdefault(section, {})[name] = _ALIAS_VALUES.get((variable, value), value)
-    settings = Settings(**{**values, "config": path})
-    if overrides:
-        settings = Settings.model_validate({**settings.model_dump(), **overrides})
-    return settings.model_copy(update={"data": settings.data.expanduser().resolve()})
+    return values

@@ -17,6 +17,7 @@ from gridtokenx_pipeline.defs.energy import assets as energy_assets  # noqa: E40
 from gridtokenx_pipeline.defs.energy import checks as energy_checks  # noqa: E402
 from gridtokenx_pipeline.defs.jobs import build_jobs  # noqa: E402
 from gridtokenx_pipeline.defs.landing import assets as landing_assets  # noqa: E402
+from gridtokenx_pipeline.defs.landing import checks as landing_checks  # noqa: E402
 from gridtokenx_pipeline.defs.market import assets as market_assets  # noqa: E402
 from gridtokenx_pipeline.defs.market import checks as market_checks  # noqa: E402
 from gridtokenx_pipeline.defs.marts import assets as marts_assets  # noqa: E402
@@ -53,7 +54,7 @@ def build_definitions(stores: Stores | None = None) -> dg.Definitions:
             marts,
         ],
         asset_checks=[
-            landing_assets.messages_match_landing,
+            landing_checks.messages_match_landing,
             readings_checks.every_reading_accounted_for,
             energy_checks.energy_levels_agree,
             energy_checks.energy_is_complete,

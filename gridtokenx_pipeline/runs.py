@@ -111,6 +111,8 @@ class Runner:
                 error = event.step_failure_data.error
                 cause = error.cause or error if error else None
                 failed.append(f"step {event.step_key}: {cause.message.strip() if cause else 'failed'}")
+        # A run of several hours also evaluates each hour; those are of the same check, and the whole comes last.
+        evaluations = {(check.asset_key, check.check_name): check for check in outcome.get_asset_check_evaluations()}
         checks = tuple(
             Check(
                 "/".join(check.asset_key.path),
@@ -119,6 +121,6 @@ class Runner:
                 check.severity == dg.AssetCheckSeverity.WARN,
                 {name: value.value for name, value in check.metadata.items()},
             )
-            for check in outcome.get_asset_check_evaluations()
+            for check in evaluations.values()
         )
         return JobOutcome(job, outcome.run_id, outcome.success, tuple(failed), checks)

@@ -8,6 +8,8 @@ simple element: common clients drop the connection at any of these. Read documen
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from lxml import etree
@@ -67,13 +69,8 @@ def parse(body: bytes, *, max_bytes: int = MAX_BYTES) -> etree._Element:
     if len(body) > max_bytes:
         raise MalformedXml(f"document of {len(body)} bytes, limit {max_bytes}")
     _check_text(body)
-    # One parser a document: a shared one would serialise threads and keep its last error.
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False,
-        recover=False, remove_comments=True, remove_pis=True, encoding="utf-8",
-    )  # fmt: skip
     try:
-        root = etree.fromstring(body, parser)
+        root = etree.fromstring(body, _parser())
     except etree.XMLSyntaxError as error:
         raise MalformedXml(str(error.msg or "not well-formed")[:200]) from None
     if _TOO_DEEP(root):
@@ -84,8 +81,26 @@ def parse(body: bytes, *, max_bytes: int = MAX_BYTES) -> etree._Element:
     return root
 
 
+class _Local(threading.local):
+    parser: etree.XMLParser | None = None
+
+
+_local = _Local()
+
+
+def _parser() -> etree.XMLParser:
+    """This thread's parser: making one takes as long as using it, and a shared one would serialise threads."""
+    parser = _local.parser
+    if parser is None:
+        parser = _local.parser = etree.XMLParser(
+            resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False,
+            recover=False, remove_comments=True, remove_pis=True, encoding="utf-8",
+        )  # fmt: skip
+    return parser
+
+
 def _check_text(body: bytes) -> None:
-    if not body.strip():
+    if not body or body.isspace():
         raise MalformedXml("empty document")
     if b"\x00" in body:
         raise MalformedXml("holds NUL bytes: UTF-16, UTF-32 or binary")
@@ -96,7 +111,7 @@ def _check_text(body: bytes) -> None:
     declared = _ENCODING.match(body.removeprefix(b"\xef\xbb\xbf"))
     if declared and declared[1].upper() not in (b"UTF-8", b"US-ASCII"):
         raise MalformedXml(f"declares encoding {declared[1][:32]!r}, not UTF-8")
-    if _MARKUP_DECLARATION.search(body):
+    if b"<!" in body and _MARKUP_DECLARATION.search(body):
         raise MalformedXml("holds a DOCTYPE or another markup declaration")
 
 
@@ -114,11 +129,21 @@ class _Child(NamedTuple):
     end: str
 
 
+class _Known(NamedTuple):
+    """What reading an element needs of its `_Child`; `read` is None where the element holds others."""
+
+    field: str
+    name: str
+    read: Callable[[str], Any] | None
+    type: Any
+    many: bool
+
+
 class _Plan(NamedTuple):
     name: str
     attributes: tuple[tuple[str, str, SimpleType], ...]
     children: tuple[_Child, ...]
-    by_tag: dict[str, _Child]
+    by_tag: dict[str, _Known]
 
 
 _plans: dict[type, _Plan] = {}
@@ -132,7 +157,8 @@ def _plan(cls: type) -> _Plan:
             attributes.append((field, mapping.name, mapping.type))
         else:
             nested.append(_Child(field, mapping.name, mapping.type, mapping.many, f"<{mapping.name}>", f"</{mapping.name}>"))
-    by_tag = {f"{{{namespace}}}{child.name}": child for namespace in NAMESPACES for child in nested}
+    known = [_Known(c.field, c.name, c.type.read if isinstance(c.type, SimpleType) else None, c.type, c.many) for c in nested]
+    by_tag = {f"{{{namespace}}}{child.name}": child for namespace in NAMESPACES for child in known}
     plan = _plans[cls] = _Plan(cls.__name__, tuple(attributes), tuple(nested), by_tag)
     return plan
 
@@ -201,7 +227,7 @@ def _read(element: etree._Element, cls: type[T], name: str) -> T:
     values: dict[str, Any] = {}
     place = ""
     try:
-        if element.attrib:
+        if element.keys():
             for field, place, simple in plan.attributes:
                 text = element.get(place)
                 if text is not None:
@@ -210,15 +236,15 @@ def _read(element: etree._Element, cls: type[T], name: str) -> T:
             known = plan.by_tag.get(child.tag)
             if known is None:
                 continue
-            field, place, kind, many, _, _ = known
+            field, place, read, kind, many = known
             if many:
-                values.setdefault(field, []).append(_read(child, kind, place))  # type: ignore[arg-type]
+                values.setdefault(field, []).append(_read(child, kind, place))
             elif field in values:
                 raise ValueError("given more than once")
-            elif isinstance(kind, SimpleType):
+            elif read is not None:
                 if len(child):
                     raise ValueError("holds elements where a value is expected")
-                values[field] = kind.read(child.text or "")
+                values[field] = read(child.text or "")
             else:
                 values[field] = _read(child, kind, place)
     except InvalidResource as error:

@@ -182,39 +182,51 @@ def _stack(console: Console, settings: Settings, ports, workers: int, names: lis
         enrolment = enrol(settings, [*SERVER_NAMES, *(names or [])])
     stack = Stack(settings, enrolment, ports, workers=workers)
     stack.require_free_ports()
-    stopped = threading.Event()
-    watchdog = threading.Thread(target=_watch, args=(console, stack, stopped), name="watchdog", daemon=True)
+    watch = _Watch(console, stack)
     try:
         stack.start()
-        watchdog.start()
+        watch.start()
         yield stack
     except KeyboardInterrupt:
-        console.print("stopping ...")
+        if watch.failed:
+            raise typer.Exit(1) from None
+        console.print("stopped by request")
+        raise typer.Exit(0 if stack.live else 130) from None
     finally:
         # The watchdog must be silent before services end, and outlive those it restarted until then.
         for service in stack.services:
             service.expect_end()
         with console.status("Stopping services ..."):
             stack.stop()
-        stopped.set()
+        watch.stopped.set()
 
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _watch(console: Console, stack: Stack, stopped: threading.Event) -> None:
-    """Restart services that die."""
-    from gridtokenx_pipeline.stack.service import ServiceFailed
+class _Watch(threading.Thread):
+    """Restarts services that die; one that will not stay up ends the command."""
 
-    while not stopped.wait(0.5):
-        try:
-            for name in stack.check():
-                console.print(f"[yellow]{name} died and was started again[/] (log: {stack.settings.logs_dir / name}.log)")
-        except ServiceFailed as error:
-            console.print(f"[red]{error}[/]")
-            signal.raise_signal(signal.SIGTERM)
-            return
+    def __init__(self, console: Console, stack: Stack) -> None:
+        super().__init__(name="watch", daemon=True)
+        self._console, self._stack = console, stack
+        self.stopped = threading.Event()
+        self.failed = False
+
+    def run(self) -> None:
+        from gridtokenx_pipeline.stack.service import ServiceFailed
+
+        while not self.stopped.wait(0.5):
+            try:
+                for name in self._stack.check():
+                    log = self._stack.settings.logs_dir / f"{name}.log"
+                    self._console.print(f"[yellow]{name} died and was started again[/] (log: {log})", soft_wrap=True)
+            except ServiceFailed as error:
+                self._console.print(f"[red]{error}[/]")
+                self.failed = True
+                signal.raise_signal(signal.SIGTERM)
+                return
 
 
 def _window(settings: Settings, start: dt.datetime | None, minutes: int):
@@ -248,7 +260,8 @@ def _post(console: Console, stack: Stack, window, seed: int) -> None:
     seconds = time.monotonic() - began
     console.print(
         f"[green]done[/]   {report.posted} intervals posted from {window.start:%Y-%m-%d %H:%M} UTC by {len(fleet)} meters, "
-        f"{report.retried} requests repeated, {report.refused} refused [dim]{seconds:.1f} s[/]"
+        f"{report.retried} requests repeated, {report.refused} refused [dim]{seconds:.1f} s[/]",
+        soft_wrap=True,
     )
     for meter, reason in report.failures.items():
         console.print(f"[red]{meter}: {reason}[/]")
@@ -318,7 +331,8 @@ def _start_automation(console: Console, stack: Stack) -> None:
     from gridtokenx_pipeline.stack import dagster
 
     dagster.start_automation(stack.urls.dagster)
-    console.print(f"[green]live[/]   schedules are on; Dagster UI {stack.urls.dagster}; Ctrl-C stops everything")
+    stack.live = True
+    console.print(f"[green]live[/]   schedules are on; Dagster UI {stack.urls.dagster}; Ctrl-C stops everything", soft_wrap=True)
 
 
 def _live(console: Console, stack: Stack, seed: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,12 +37,25 @@ def sql(
             typer.echo(str(error), err=True)
             raise typer.Exit(2) from None
     if csv:
-        frame.write_csv(sys.stdout)
+        # CSV knows neither bytes (message bodies) nor lists and structs.
+        odd = [name for name, dtype in frame.schema.items() if dtype == pl.Binary or dtype.is_nested()]
+        frame.with_columns(
+            pl.Series(name, [_text(value) for value in frame[name].to_list()], pl.String) for name in odd
+        ).write_csv(sys.stdout)
     elif json_:
-        typer.echo(json.dumps(frame.to_dicts(), default=str, indent=2))
+        typer.echo(json.dumps(frame.to_dicts(), default=_text, indent=2))
     else:
         with pl.Config(tbl_rows=200, tbl_cols=-1, tbl_hide_dataframe_shape=True, fmt_str_lengths=80, tbl_width_chars=200):
             typer.echo(str(frame))
+
+
+def _text(value: Any) -> str | None:
+    """A value of a cell as text: bytes as the UTF-8 they nearly always are, lists and structs as JSON."""
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return json.dumps(value, default=_text) if isinstance(value, list | dict) else str(value)
 
 
 def shell(data: options.Data = None, config: options.Config = None) -> None:

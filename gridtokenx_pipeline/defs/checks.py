@@ -1,10 +1,16 @@
-"""How a check reports: violations as a table, a Great Expectations suite as counts by expectation."""
+"""How a check is made for hours, and how it reports: violations as a table, a suite as counts by expectation."""
 
-from __future__ import annotations
-
+import datetime as dt
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import dagster as dg
+
+from gridtokenx_pipeline.contracts import Table
+
+from .partitions import HOURS, hour_key, hours, window
+from .resources import Stores
+from .specs import key
 
 if TYPE_CHECKING:
     import polars as pl
@@ -13,8 +19,54 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 
+CheckBody = Callable[[Stores, dt.datetime, dt.datetime], dg.AssetCheckResult]
 
-def from_violations(violations: pl.DataFrame, **metadata: int | str) -> dg.AssetCheckResult:
+
+def hourly_check(
+    table: Table, *, description: str, also: Iterable[Table] = (), blocking: bool = False
+) -> Callable[[CheckBody], dg.AssetChecksDefinition]:
+    """Make an asset check of a function of the stores and a window (start, end; whole hours).
+
+    It is evaluated once for a run's whole window. In a run of several hours every hour gets its evaluation, because Dagster
+    keeps the state of a partitioned check by partition; only when the whole fails is each hour looked at by itself.
+    """
+
+    def decorate(body: CheckBody) -> dg.AssetChecksDefinition:
+        name = body.__name__
+
+        @dg.asset_check(
+            asset=key(table),
+            name=name,
+            description=description,
+            additional_deps=[key(other) for other in also],
+            blocking=blocking,
+            partitions_def=HOURS,
+        )
+        def check(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+            start, end = window(context)
+            spans = list(hours(start, end))
+            whole = body(stores, start, end)
+            if len(spans) > 1:
+                for first, last in spans:
+                    hour = whole if whole.passed else body(stores, first, last)
+                    context.op_execution_context.log_event(
+                        dg.AssetCheckEvaluation(
+                            asset_key=key(table),
+                            check_name=name,
+                            passed=hour.passed,
+                            severity=hour.severity,
+                            metadata=hour.metadata,
+                            partition=hour_key(first),
+                        )
+                    )
+            return whole
+
+        return check
+
+    return decorate
+
+
+def from_violations(violations: "pl.DataFrame", **metadata: int | str) -> dg.AssetCheckResult:
     """Return a check that passes when there are no violations; the first ones are shown."""
     counts = dict(violations.group_by("name").len().sort("name").iter_rows())
     shown = "\n".join(
@@ -35,7 +87,7 @@ def from_violations(violations: pl.DataFrame, **metadata: int | str) -> dg.Asset
     )
 
 
-def from_suite(outcome: SuiteOutcome) -> dg.AssetCheckResult:
+def from_suite(outcome: "SuiteOutcome") -> dg.AssetCheckResult:
     """Return a check that passes when every expectation of a suite does."""
     table = "\n".join(
         ["| expectation | columns | unexpected |", "|---|---|---|"]

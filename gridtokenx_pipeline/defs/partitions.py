@@ -7,7 +7,7 @@ Both kinds of hour share one definition, so that one run carries a range of hour
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
@@ -29,6 +29,13 @@ def window(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) ->
     """Return start and end (exclusive, UTC) of the partition or range of partitions of a run."""
     bounds = context.partition_time_window  # type: ignore[union-attr]
     return bounds.start.astimezone(dt.UTC), bounds.end.astimezone(dt.UTC)
+
+
+def hours(start: dt.datetime, end: dt.datetime) -> Iterator[tuple[dt.datetime, dt.datetime]]:
+    """Yield start and end of each hour between `start` and `end`, both whole hours."""
+    while start < end:
+        yield start, start + HOUR
+        start += HOUR
 
 
 def hour_key(moment: dt.datetime) -> str:

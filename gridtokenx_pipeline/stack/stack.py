@@ -72,6 +72,7 @@ class Stack:
             "GRIDTOKENX_SETTLEMENT__RPC_URL": self.urls.rpc,
             "DAGSTER_HOME": str(settings.dagster_home),
         }
+        self.live = False
         self.ingest = self._ingest_server(enrolment, workers)
         self.node = self._solana_node()
         self.dagster = self._dagster()
@@ -130,11 +131,11 @@ class Stack:
         self.state_file.parent.mkdir(parents=True, exist_ok=True)
         for service in self.services:
             service.start()
-        self.state_file.write_text(
-            json.dumps(
-                {"pid": os.getpid(), "urls": vars(self.urls), "services": {s.name: s.pid for s in self.services}}, indent=2
-            )
-        )
+        self._write_state()
+
+    def _write_state(self) -> None:
+        services = {service.name: service.pid for service in self.services}
+        self.state_file.write_text(json.dumps({"pid": os.getpid(), "urls": vars(self.urls), "services": services}, indent=2))
 
     @property
     def state_file(self) -> Path:
@@ -143,7 +144,10 @@ class Stack:
 
     def check(self) -> list[str]:
         """Restart services that died; return their names. Raises `ServiceFailed` for one that will not stay up."""
-        return [service.name for service in self.services if service.check()]
+        restarted = [service.name for service in self.services if service.check()]
+        if restarted:
+            self._write_state()
+        return restarted
 
     def stop(self) -> None:
         """Stop everything, meters' side first, so that what was acknowledged is on disk."""

@@ -122,7 +122,11 @@ class Warehouse:
             _retrying()(self._attach, connection)
             self._connection = connection
             if not self.read_only:
-                self._ensure_tables(TABLES)
+                try:
+                    self._ensure_tables(TABLES)
+                except BaseException:
+                    self.close()
+                    raise
         return self._connection
 
     def _attach(self, connection: duckdb.DuckDBPyConnection) -> None:

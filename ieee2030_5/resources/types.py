@@ -39,10 +39,13 @@ def _integer(name: str, low: int, high: int) -> SimpleType:
         return str(int(check(value)))
 
     def read(text: str) -> int:
-        text = text.strip()
-        if not _INTEGER.fullmatch(text):
-            raise ValueError(f"{text[:64]!r} is not an integer")
-        return check(int(text))
+        # Nearly all are plain digits. Others need the pattern: int() would take underscores and digits of any script too.
+        if not (text.isdecimal() and text.isascii() and len(text) <= 20):
+            text = text.strip()
+            if not _INTEGER.fullmatch(text):
+                raise ValueError(f"{text[:64]!r} is not an integer")
+        value = int(text)
+        return value if low <= value <= high else check(value)
 
     return SimpleType(name, write, read)
 
@@ -87,7 +90,7 @@ def _string(name: str, longest: int) -> SimpleType:
             raise ValueError(f"{text!r} is not a string")
         if len(text.encode()) > longest:
             raise ValueError(f"longer than {longest} octets: {text[:64]!r}")
-        if _NOT_XML.search(text):
+        if not (text.isascii() and text.isprintable()) and _NOT_XML.search(text):
             raise ValueError(f"holds a character that XML cannot carry: {text[:64]!r}")
         # Clients in the field fail on an empty simple element, so an empty string counts as absent both ways.
         return text or None

@@ -46,9 +46,12 @@ CREATE TABLE IF NOT EXISTS messages (
 )
 """
 _INSERT = """
-INSERT INTO messages (received_at_us, device_lfdi, method, path, content_type, body, body_sha256, source, meter_id, zone)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO messages (received_at_us, device_lfdi, method, path, content_type, body, body_sha256, source, meter_id, zone) VALUES
 """
+_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# Ten values each, and SQLite binds 32,766 at most.
+_MAX_ROWS = 3000
+_STATEMENTS = 64
 _SELECT = """
 SELECT sequence, received_at_us, device_lfdi, method, path, content_type, body, body_sha256, source, meter_id, zone
 FROM messages WHERE sequence > ? ORDER BY sequence LIMIT ?
@@ -86,12 +89,13 @@ class SqliteLandingStore:
     ) -> None:
         self._directory = Path(directory)
         self._worker = worker
-        self._max_group = max_group
+        self._max_group = min(max_group, _MAX_ROWS)
         self._max_wait_s = max_wait_s
         self._directory.mkdir(parents=True, exist_ok=True)
         self._lock = self._take_lock(lock_wait_s)
         self._connection: sqlite3.Connection | None = None
         self._segment = self._latest_segment()
+        self._hour = (_EPOCH, _EPOCH)
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._closed = False
@@ -159,7 +163,7 @@ class SqliteLandingStore:
         deadline = time.monotonic() + self._max_wait_s
         while len(group) < self._max_group:
             try:
-                item = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
+                item = self._queue.get_nowait() if self._queue.qsize() else self._wait(deadline)
             except queue.Empty:
                 break
             if item is None:
@@ -167,7 +171,15 @@ class SqliteLandingStore:
             group.append(item)
         return group, False
 
+    def _wait(self, deadline: float) -> _Pending | None:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise queue.Empty
+        return self._queue.get(timeout=left)
+
     def _segment_for(self, received_at: dt.datetime) -> str:
+        if self._hour[0] <= received_at < self._hour[1]:
+            return self._segment
         wanted = f"{received_at.astimezone(dt.UTC):{_HOUR_FORMAT}}-w{self._worker}"
         if wanted >= self._segment:
             return wanted
@@ -188,17 +200,19 @@ class SqliteLandingStore:
     def _commit(self, segment: str, group: list[_Pending]) -> None:
         try:
             connection = self._open(segment)
-            connection.execute("BEGIN IMMEDIATE")
-            hour = _hour_of(segment)
-            ids = [message_id(segment, connection.execute(_INSERT, _row(p.message, hour)).lastrowid or 0) for p in group]
-            connection.execute("COMMIT")
+            hour = self._hour[0]
+            values = [value for pending in group for value in _row(pending.message, hour)]
+            # One statement is one transaction, and one time of giving up the interpreter lock for the event loop to take.
+            last = connection.execute(_INSERT + ", ".join([_ROW] * len(group)), values).lastrowid or 0
         except (sqlite3.Error, OSError) as error:
             log.error("landing failed: segment=%s messages=%d error=%s", segment, len(group), error)
             self._close_connection()
             failure = LandingUnavailable(f"{segment}: {error}")
             self._resolve(group, lambda pending, _: pending.future.set_exception(failure))
         else:
-            self._resolve(group, lambda pending, index: pending.future.set_result(ids[index]))
+            # AUTOINCREMENT in one statement of the only writer: the rows follow each other.
+            first = last - len(group) + 1
+            self._resolve(group, lambda pending, index: pending.future.set_result(message_id(segment, first + index)))
 
     @staticmethod
     def _resolve(group: list[_Pending], settle: Callable[[_Pending, int], None]) -> None:
@@ -217,8 +231,9 @@ class SqliteLandingStore:
             return self._connection
         self._close_connection()
         connection = sqlite3.connect(
-            self._directory / f"{segment}.sqlite", isolation_level=None, check_same_thread=False, timeout=10.0
-        )
+            self._directory / f"{segment}.sqlite",
+            isolation_level=None, check_same_thread=False, timeout=10.0, cached_statements=_STATEMENTS,
+        )  # fmt: skip
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
@@ -226,7 +241,8 @@ class SqliteLandingStore:
         except sqlite3.Error:
             connection.close()
             raise
-        self._connection, self._segment = connection, segment
+        hour = _hour_of(segment)
+        self._connection, self._segment, self._hour = connection, segment, (hour, hour + dt.timedelta(hours=1))
         return connection
 
     def _close_connection(self) -> None:

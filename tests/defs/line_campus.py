@@ -122,6 +122,39 @@ def with_values(document: MirrorMeterReadingList, values: dict[int, int | None])
     return replace(document, all=len(items), results=len(items), mirror_meter_readings=items)
 
 
+UNTYPED, UNITLESS = "0" * 24 + "0000BEEF", "0" * 24 + "0000CAFE"
+# Positions in a document: interval and register of generation, of load, ...
+GENERATION, GENERATION_REGISTER, LOAD = 0, 1, 2
+
+
+def disturbances(meter: Meter) -> list[tuple[str | None, Message]]:
+    """The meter's messages, of which those with a label have a fault; all faults are in the first market interval."""
+    documents = meter.documents()
+    register = documents[8].mirror_meter_readings[GENERATION_REGISTER].reading.value
+    faults = {
+        5: ("out_of_range", {GENERATION: 10_000_000}),
+        8: ("register_decreased", {GENERATION_REGISTER: register - 2_000_000}),
+        12: ("negative", {LOAD: -5}),
+    }
+    declaration, *posts = reading_messages(meter, documents)
+    labelled: list[tuple[str | None, Message]] = [(None, declaration)]
+    for i, post in enumerate(posts):
+        label, values = faults.get(i, (None, {}))
+        labelled.append((label, replace(post, body=encode(with_values(documents[i], values)))))
+    first = documents[0].mirror_meter_readings[GENERATION]
+    usage_point = meter.declaration()
+    unit = replace(usage_point.mirror_meter_readings[0], mrid=UNITLESS, description="strange")
+    unit = replace(unit, reading_type=replace(unit.reading_type, uom=200), reading=first.reading)
+    alone = MirrorMeterReadingList(all=1, results=1, mirror_meter_readings=[replace(first, mrid=UNTYPED)])
+    early = START + dt.timedelta(minutes=2, seconds=1)
+    labelled += [
+        ("unknown_unit", Message(meter, early, encode(replace(usage_point, mirror_meter_readings=[unit])), "/mup")),
+        ("reading_type_unknown", Message(meter, early, encode(alone))),
+        ("future", Message(meter, early, encode(documents[39]))),
+    ]
+    return labelled
+
+
 class Campus:
     """A data directory, and everything a test does with it."""
 
@@ -131,6 +164,8 @@ class Campus:
         self.definitions = definitions
         self.instance = instance
         self.settings = config.load(data=data, config=config_path)
+        self.runs: dict[str, Run] = {}
+        self.labels: dict[str, str] = {}
 
     def stores(self) -> Stores:
         return Stores(data=str(self.data), config=str(self.config_path))
@@ -157,7 +192,9 @@ class Campus:
                     "UPDATE ducklake_metadata SET value = ? WHERE key = 'data_path'", (f"{data / 'warehouse' / 'files'}/",)
                 )
                 assert moved.rowcount == 1
-        return Campus(data, self.config_path, self.definitions, self.instance)
+        copied = Campus(data, self.config_path, self.definitions, self.instance)
+        copied.runs, copied.labels = dict(self.runs), dict(self.labels)
+        return copied
 
     def land(self, messages: Sequence[Message]) -> list[str]:
         """Land messages in the order of their receipt and return their ids."""

@@ -1,26 +1,24 @@
 """The auditor's invariants of certificates, blocking before settlement."""
 
+import datetime as dt
+
 import dagster as dg
 
 from gridtokenx_pipeline.contracts import certificates, core
 from gridtokenx_pipeline.domain.invariants import certificate_violations
 
-from ..checks import from_suite, from_violations
-from ..partitions import HOURS, window
+from ..checks import from_suite, from_violations, hourly_check
 from ..resources import Stores
-from ..specs import key
 
 
-@dg.asset_check(
-    asset=key(certificates.BUNDLES),
-    additional_deps=[key(core.ENERGY_5MIN)],
+@hourly_check(
+    certificates.BUNDLES,
+    also=[core.ENERGY_5MIN],
     blocking=True,
-    partitions_def=HOURS,
     description="Certificates equal the generation register, never overlap, and none comes from energy that was not measured.",
 )
-def certificates_match_generation(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+def certificates_match_generation(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
     """Check the invariants on the window."""
-    start, end = window(context)
     bundles = stores.warehouse.read_window(certificates.BUNDLES, start, end)
     energy = stores.warehouse.read_window(core.ENERGY_5MIN, start, end)
     return from_violations(
@@ -28,15 +26,13 @@ def certificates_match_generation(context: dg.AssetCheckExecutionContext, stores
     )
 
 
-@dg.asset_check(
-    asset=key(certificates.BUNDLES),
-    name="gx_bundles",
+@hourly_check(
+    certificates.BUNDLES,
     blocking=True,
-    partitions_def=HOURS,
     description="Great Expectations suite of certificates.bundles.",
 )
-def gx_bundles(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+def gx_bundles(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
     """Run the suite on the window."""
     from gridtokenx_pipeline.quality import suites, tables
 
-    return from_suite(suites.run(tables.BUNDLES, stores.warehouse.read_window(certificates.BUNDLES, *window(context))))
+    return from_suite(suites.run(tables.BUNDLES, stores.warehouse.read_window(certificates.BUNDLES, start, end)))

@@ -1,26 +1,24 @@
 """Energy is the same at every level, and complete or counted."""
 
+import datetime as dt
+
 import dagster as dg
 
 from gridtokenx_pipeline.contracts import core
 from gridtokenx_pipeline.domain.invariants import energy_violations
 
-from ..checks import from_suite, from_violations
-from ..partitions import HOURS, window
+from ..checks import from_suite, from_violations, hourly_check
 from ..resources import Stores
-from ..specs import key
 
 
-@dg.asset_check(
-    asset=key(core.ENERGY_5MIN),
-    additional_deps=[key(core.ENERGY_15S), key(core.ENERGY_15MIN)],
+@hourly_check(
+    core.ENERGY_5MIN,
+    also=[core.ENERGY_15S, core.ENERGY_15MIN],
     blocking=True,
-    partitions_def=HOURS,
     description="15 s, 5 min and 15 min energies are equal to the milli-watt-hour, for each meter and channel.",
 )
-def energy_levels_agree(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+def energy_levels_agree(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
     """Compare the three tables of the window."""
-    start, end = window(context)
     tables = (core.ENERGY_15S, core.ENERGY_5MIN, core.ENERGY_15MIN)
     frames = [stores.warehouse.read_window(table, start, end) for table in tables]
     return from_violations(
@@ -28,14 +26,12 @@ def energy_levels_agree(context: dg.AssetCheckExecutionContext, stores: Stores) 
     )
 
 
-@dg.asset_check(
-    asset=key(core.ENERGY_5MIN),
-    partitions_def=HOURS,
+@hourly_check(
+    core.ENERGY_5MIN,
     description="Every expected reading is there and in the sums. Warns where some are missing, or longer than 15 s and so left out.",
 )
-def energy_is_complete(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+def energy_is_complete(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
     """Count expected and present readings; name the meters that lack some."""
-    start, end = window(context)
     lacking = stores.warehouse.query(
         "SELECT meter_id, sum(readings_expected) AS expected, sum(readings_present) AS present FROM core.energy_5min "
         "WHERE interval_start >= ? AND interval_start < ? GROUP BY meter_id",
@@ -54,15 +50,13 @@ def energy_is_complete(context: dg.AssetCheckExecutionContext, stores: Stores) -
     )
 
 
-@dg.asset_check(
-    asset=key(core.ENERGY_5MIN),
-    name="gx_energy_5min",
+@hourly_check(
+    core.ENERGY_5MIN,
     blocking=True,
-    partitions_def=HOURS,
     description="Great Expectations suite of core.energy_5min.",
 )
-def gx_energy_5min(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+def gx_energy_5min(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
     """Run the suite on the window."""
     from gridtokenx_pipeline.quality import suites, tables
 
-    return from_suite(suites.run(tables.ENERGY_5MIN, stores.warehouse.read_window(core.ENERGY_5MIN, *window(context))))
+    return from_suite(suites.run(tables.ENERGY_5MIN, stores.warehouse.read_window(core.ENERGY_5MIN, start, end)))

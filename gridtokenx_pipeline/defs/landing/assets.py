@@ -12,7 +12,7 @@ from gridtokenx_pipeline.warehouse import Append
 from .. import watermarks
 from ..partitions import HOUR, HOURS, SINGLE_RUN, window
 from ..resources import Stores
-from ..specs import WAREHOUSE_POOL, key, result, spec
+from ..specs import WAREHOUSE_POOL, result, spec
 
 LOAD_CHUNK = 20_000
 
@@ -59,30 +59,3 @@ def load_messages(context: dg.AssetExecutionContext, stores: Stores) -> dg.Mater
     ).item()
     context.log.info("loaded %d new messages, %d in the window", loaded, rows)
     return result(raw.MESSAGES, rows, loaded > 0, loaded=loaded)
-
-
-@dg.asset_check(
-    asset=key(raw.MESSAGES),
-    blocking=True,
-    partitions_def=HOURS,
-    description="Every message of the landing segments is in raw.messages, once, with the body its sha256 names.",
-)
-def messages_match_landing(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
-    """Compare counts per segment and re-hash the loaded bodies."""
-    start, end = window(context)
-    loaded = stores.warehouse.query(
-        "SELECT segment, count(*) AS messages, max(sequence) AS mark, count(*) FILTER (WHERE sha256(body) <> body_sha256) AS altered "
-        "FROM raw.messages WHERE received_at >= ? AND received_at < ? GROUP BY segment ORDER BY segment",
-        (start, end),
-    )
-    altered = int(loaded["altered"].sum() or 0)
-    gaps = loaded.filter(loaded["messages"] != loaded["mark"])["segment"].to_list()
-    return dg.AssetCheckResult(
-        passed=not altered and not gaps,
-        metadata={
-            "segments": len(loaded),
-            "messages": int(loaded["messages"].sum() or 0),
-            "altered": altered,
-            "segments_with_gaps": gaps,
-        },
-    )

@@ -1,5 +1,7 @@
 """The market's invariants, blocking before anything is certified or settled."""
 
+import datetime as dt
+
 import dagster as dg
 import polars as pl
 
@@ -7,23 +9,19 @@ from gridtokenx_pipeline.contracts import core, market
 from gridtokenx_pipeline.domain.invariants import market_violations
 from gridtokenx_pipeline.domain.market import positions
 
-from ..checks import from_suite, from_violations
-from ..partitions import HOURS, window
+from ..checks import from_suite, from_violations, hourly_check
 from ..resources import Stores
-from ..specs import key
 from .assets import SETTLED
 
 
-@dg.asset_check(
-    asset=key(market.TRADES),
-    additional_deps=[key(market.INTERVALS), key(market.GRID_SETTLEMENTS)],
+@hourly_check(
+    market.TRADES,
+    also=[market.INTERVALS, market.GRID_SETTLEMENTS],
     blocking=True,
-    partitions_def=HOURS,
     description="Every metered Wh is settled once; Wh and money of the trades sum to zero; prices lie between the tariffs.",
 )
-def market_balances(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+def market_balances(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
     """Check the invariants on the window; unsettled intervals are also compared with the energy they came from."""
-    start, end = window(context)
     intervals, trades, grid = (
         stores.warehouse.read_window(t, start, end) for t in (market.INTERVALS, market.TRADES, market.GRID_SETTLEMENTS)
     )
@@ -31,15 +29,13 @@ def market_balances(context: dg.AssetCheckExecutionContext, stores: Stores) -> d
     return from_violations(violations, intervals=len(intervals), trades=len(trades), grid_settlements=len(grid))
 
 
-@dg.asset_check(
-    asset=key(market.INTERVALS),
-    additional_deps=[key(core.ENERGY_5MIN)],
-    partitions_def=HOURS,
+@hourly_check(
+    market.INTERVALS,
+    also=[core.ENERGY_5MIN],
     description="Settled intervals still equal today's energy. Warns where late or corrected data awaits a correction.",
 )
-def settled_energy_unchanged(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+def settled_energy_unchanged(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
     """Compare the net energy of settled intervals with the energy table as it is now."""
-    start, end = window(context)
     intervals = stores.warehouse.read_window(market.INTERVALS, start, end)
     settled = intervals.filter(pl.col("state") == SETTLED).select("zone", "interval_start")
     grid = stores.warehouse.read_window(market.GRID_SETTLEMENTS, start, end)
@@ -63,15 +59,13 @@ def settled_energy_unchanged(context: dg.AssetCheckExecutionContext, stores: Sto
     )
 
 
-@dg.asset_check(
-    asset=key(market.TRADES),
-    name="gx_trades",
+@hourly_check(
+    market.TRADES,
     blocking=True,
-    partitions_def=HOURS,
     description="Great Expectations suite of market.trades.",
 )
-def gx_trades(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+def gx_trades(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
     """Run the suite on the window."""
     from gridtokenx_pipeline.quality import suites, tables
 
-    return from_suite(suites.run(tables.TRADES, stores.warehouse.read_window(market.TRADES, *window(context))))
+    return from_suite(suites.run(tables.TRADES, stores.warehouse.read_window(market.TRADES, start, end)))

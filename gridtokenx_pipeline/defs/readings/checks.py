@@ -1,13 +1,13 @@
 """Nothing is lost between a message and the tables it ends in."""
 
+import datetime as dt
+
 import dagster as dg
 
 from gridtokenx_pipeline.contracts import core
 
-from ..checks import from_suite
-from ..partitions import HOURS, window
+from ..checks import from_suite, hourly_check
 from ..resources import Stores
-from ..specs import key
 
 ACCOUNTING = """
 WITH window_messages AS (SELECT message_id FROM raw.messages WHERE received_at >= $start AND received_at < $end),
@@ -35,31 +35,27 @@ LEFT JOIN telemetry AS t USING (message_id)
 """
 
 
-@dg.asset_check(
-    asset=key(core.READINGS),
-    additional_deps=[key(t) for t in (core.REJECTED_READINGS, core.TELEMETRY, core.MESSAGE_OUTCOMES)],
+@hourly_check(
+    core.READINGS,
+    also=[core.REJECTED_READINGS, core.TELEMETRY, core.MESSAGE_OUTCOMES],
     blocking=True,
-    partitions_def=HOURS,
     description="Every reading of every message is accepted, rejected or telemetry, and every message is accounted for.",
 )
-def every_reading_accounted_for(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+def every_reading_accounted_for(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
     """Count on both sides, message by message."""
-    start, end = window(context)
     sql = ACCOUNTING.replace("$start", f"TIMESTAMPTZ '{start.isoformat()}'").replace("$end", f"TIMESTAMPTZ '{end.isoformat()}'")
     counts = stores.warehouse.query(sql).row(0, named=True)
     wrong = counts["messages_without_outcome"] + counts["outcomes_without_message"] + counts["messages_not_adding_up"]
     return dg.AssetCheckResult(passed=wrong == 0, metadata=counts)
 
 
-@dg.asset_check(
-    asset=key(core.READINGS),
-    name="gx_readings",
+@hourly_check(
+    core.READINGS,
     blocking=True,
-    partitions_def=HOURS,
     description="Great Expectations suite of core.readings.",
 )
-def gx_readings(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+def gx_readings(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
     """Run the suite on the window."""
     from gridtokenx_pipeline.quality import suites, tables
 
-    return from_suite(suites.run(tables.READINGS, stores.warehouse.read_window(core.READINGS, *window(context))))
+    return from_suite(suites.run(tables.READINGS, stores.warehouse.read_window(core.READINGS, start, end)))

@@ -1,44 +1,40 @@
 """What was settled can be recomputed from the warehouse, and is what the chain says."""
 
+import datetime as dt
+
 import dagster as dg
 import polars as pl
 
 from gridtokenx_pipeline.contracts import settlement
 from gridtokenx_pipeline.domain.invariants import settlement_violations
 
-from ..checks import from_violations
-from ..partitions import HOURS, window
+from ..checks import from_violations, hourly_check
 from ..resources import Stores
-from ..specs import key
 from .assets import CONFIRMED
 
 
-@dg.asset_check(
-    asset=key(settlement.BATCHES),
-    additional_deps=[key(settlement.ITEMS)],
+@hourly_check(
+    settlement.BATCHES,
+    also=[settlement.ITEMS],
     blocking=True,
-    partitions_def=HOURS,
     description="Leaves, roots, totals and memos recomputed from the items equal those stored.",
 )
-def batches_recompute(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+def batches_recompute(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
     """Recompute every batch of the window."""
-    start, end = window(context)
     items = stores.warehouse.read_window(settlement.ITEMS, start, end)
     batches = stores.warehouse.read_window(settlement.BATCHES, start, end)
     return from_violations(settlement_violations(items, batches), batches=len(batches), items=len(items))
 
 
-@dg.asset_check(
-    asset=key(settlement.TRANSACTIONS),
-    additional_deps=[key(settlement.BATCHES)],
-    partitions_def=HOURS,
+@hourly_check(
+    settlement.TRANSACTIONS,
+    also=[settlement.BATCHES],
     description="Every batch is confirmed once, and the memo the node returns for it is the batch's.",
 )
-def receipts_match_chain(context: dg.AssetCheckExecutionContext, stores: Stores) -> dg.AssetCheckResult:
+def receipts_match_chain(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
     """Read every confirmed transaction of the window back from the node."""
     from gridtokenx_pipeline.solana.receipts import read_receipts
 
-    start, end = window(context)
     batches = stores.warehouse.read_window(settlement.BATCHES, start, end)
     transactions = stores.warehouse.read_window(settlement.TRANSACTIONS, start, end)
     confirmed = transactions.filter(pl.col("state") == CONFIRMED)

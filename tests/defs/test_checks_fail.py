@@ -1,0 +1,158 @@
+"""Checks that see what is wrong, and stop what comes after."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+from solders.signature import Signature
+
+from gridtokenx_pipeline.contracts import core, market, settlement
+from gridtokenx_pipeline.defs.certificates import assets as certificates_assets
+from gridtokenx_pipeline.defs.energy import assets as energy_assets
+from gridtokenx_pipeline.defs.market import assets as market_assets
+
+
+@pytest.fixture(scope="module")
+def audited(settled, tmp_path_factory):
+    """A settled campus of which one row in each of several tables was changed behind the pipeline's back, and its audit."""
+    campus = settled.copy(tmp_path_factory.mktemp("tampered") / "data")
+    campus.batches = campus.read(settlement.BATCHES).sort("window_start")["batch_id"].to_list()
+    campus.signatures = dict(campus.read(settlement.TRANSACTIONS).select("batch_id", "signature").iter_rows())
+    campus.stranger = str(Signature.new_unique())
+    meter = campus.meters[2].id
+    first_batch, second_batch = campus.batches
+    for sql in (
+        f"DELETE FROM core.readings WHERE meter_id = '{meter}' AND channel = 'load' AND interval_start = '2026-01-15 18:50:00+00'",
+        f"UPDATE core.energy_15min SET export_wh = export_wh + 0.001 WHERE meter_id = '{meter}'",
+        f"UPDATE market.grid_settlements SET energy_wh = energy_wh + 1 WHERE meter_id = '{meter}' AND interval_start = '2026-01-15 18:50:00+00'",
+        f"UPDATE certificates.bundles SET energy_wh = energy_wh + 1, last_wh = last_wh + 1 WHERE meter_id = '{meter}' AND interval_start = '2026-01-15 18:50:00+00'",
+        f"UPDATE settlement.batches SET amount_micro = amount_micro + 1, memo = memo || '!' WHERE batch_id = '{first_batch}'",
+        f"UPDATE settlement.transactions SET signature = '{campus.stranger}' WHERE batch_id = '{second_batch}'",
+    ):
+        campus.tamper(sql)
+    campus.runs["audit"] = campus.run("audit")
+    return campus
+
+
+def test_an_untouched_campus_passes_the_audit(settled):
+    run = settled.run("audit")
+    assert run.success
+    assert run.failed_checks() == set()
+    assert len(run.checks) == 9
+
+
+def test_accounting_misses_a_reading_that_was_removed(audited):
+    found = audited.runs["audit"].metadata("every_reading_accounted_for")
+    assert not audited.runs["audit"].checks["every_reading_accounted_for"].passed
+    assert (found["messages_not_adding_up"], found["messages_without_outcome"], found["outcomes_without_message"]) == (1, 0, 0)
+
+
+def test_a_thousandth_of_a_watt_hour_between_levels_is_seen(audited):
+    assert not audited.runs["audit"].checks["energy_levels_agree"].passed
+    found = audited.runs["audit"].metadata("energy_levels_agree")
+    assert found["violations"] == 1
+    assert audited.meters[2].id in found["first"]
+
+
+def test_a_watt_hour_settled_twice_is_seen(audited):
+    assert not audited.runs["audit"].checks["market_balances"].passed
+    found = audited.runs["audit"].metadata("market_balances")
+    assert {name: n for name, n in found.items() if name.startswith("violations/")} == {"violations/meter_balance": 1, "violations/amount": 1}
+
+
+def test_a_certificate_beyond_the_register_is_seen(audited):
+    assert not audited.runs["audit"].checks["certificates_match_generation"].passed
+    found = audited.runs["audit"].metadata("certificates_match_generation")
+    assert found["violations"] >= 1
+    assert audited.meters[2].id in found["first"]
+
+
+def test_a_batch_that_does_not_recompute_is_seen(audited):
+    assert not audited.runs["audit"].checks["batches_recompute"].passed
+    found = audited.runs["audit"].metadata("batches_recompute")
+    assert {name: n for name, n in found.items() if name.startswith("violations/")} == {"violations/batch_totals": 1, "violations/memo": 1}
+    assert audited.batches[0] in found["first"]
+
+
+def test_receipts_are_compared_with_the_chain(audited):
+    assert not audited.runs["audit"].checks["receipts_match_chain"].passed
+    problems = audited.runs["audit"].metadata("receipts_match_chain")["problems"]
+    first, _ = audited.batches
+    assert len(problems) == 2
+    assert any(audited.signatures[first] in text and "the chain says 'gtx1:" in text for text in problems)
+    assert f"{audited.stranger}: the node does not know it" in problems
+
+
+def test_the_checks_that_have_no_part_in_it_still_pass(audited):
+    passed = {name for name, check in audited.runs["audit"].checks.items() if check.passed}
+    assert passed == {"messages_match_landing", "energy_is_complete", "settled_energy_unchanged"}
+
+
+def _energy(patch):
+    true = energy_assets.aggregate.rollup
+
+    def wrong(frame, seconds):
+        made = true(frame, seconds)
+        return made.with_columns(pl.col("load_milli_wh") + 1) if seconds == 900 else made
+
+    patch.setattr(energy_assets.aggregate, "rollup", wrong)
+
+
+def _market(patch):
+    true = market_assets.clear
+
+    def wrong(*arguments, **options):
+        made = true(*arguments, **options)
+        return replace(made, trades=made.trades.with_columns(pl.col("amount_micro") + 1))
+
+    patch.setattr(market_assets, "clear", wrong)
+
+
+def _certificates(patch):
+    true = certificates_assets.issue
+
+    def wrong(*arguments, **options):
+        made = true(*arguments, **options)
+        return replace(made, bundles=made.bundles.with_columns(pl.col("energy_wh") + 1, pl.col("last_wh") + 1))
+
+    patch.setattr(certificates_assets, "issue", wrong)
+
+
+@pytest.mark.parametrize(
+    ("fault", "check", "made_last"),
+    [
+        (_energy, "energy_levels_agree", "core/energy_15min"),
+        (_market, "market_balances", "market/trades"),
+        (_certificates, "certificates_match_generation", "certificates/bundles"),
+    ],
+)
+def test_a_blocking_check_stops_settlement_and_the_next_run_repairs(taken_in, settled, copied, monkeypatch, fault, check, made_last):
+    campus = copied(taken_in)
+    with monkeypatch.context() as patch:
+        fault(patch)
+        run = campus.run("settle")
+    assert not run.success
+    assert check in run.failed_checks()
+    assert made_last in run.materialized
+    assert not run.materialized & {f"settlement/{table.name}" for table in settlement.TABLES}
+    for table in settlement.TABLES:
+        assert campus.read(table).is_empty()
+    assert "settled" not in set(campus.read(market.INTERVALS)["state"])
+    assert not campus.settings.payer_key.exists()
+    assert campus.run("settle").success
+    assert campus.hashes(chain=False) == settled.hashes(chain=False)
+
+
+def test_a_body_that_changed_after_landing_is_not_parsed(taken_in, copied):
+    campus = copied(taken_in)
+    (victim,) = campus.query("SELECT min(message_id) AS id FROM raw.messages WHERE path = '/mup/1'")["id"]
+    campus.tamper(f"UPDATE raw.messages SET body = '\\x3Ca/\\x3E'::BLOB WHERE message_id = '{victim}'")
+    readings = campus.read(core.READINGS)
+    run = campus.run("intake")
+    assert not run.success
+    assert run.failed_checks() == {"messages_match_landing"}
+    assert run.metadata("messages_match_landing")["altered"] == 1
+    assert "core/readings" not in run.materialized
+    assert campus.read(core.READINGS).equals(readings)

@@ -1,0 +1,132 @@
+"""What an undisturbed run leaves in the warehouse and on the chain."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+
+import polars as pl
+import pytest
+from line_campus import INTERVALS, rpc
+
+from gridtokenx_pipeline.contracts import TABLES, certificates, core, market, settlement
+from gridtokenx_pipeline.solana.receipts import read_receipts
+
+ENERGIES = ("generation", "load", "charge", "discharge", "import", "export")
+SUMS = ", ".join(f"sum({name}_wh) AS {name}" for name in ENERGIES)
+
+
+@pytest.mark.parametrize("job", ["intake", "settle", "marts"])
+def test_the_run_succeeds_and_every_check_passes(with_marts, job):
+    run = with_marts.runs[job]
+    assert run.success, run.failed_steps
+    assert run.failed_checks() == set()
+    assert len(run.checks) >= {"intake": 3, "settle": 10, "marts": 10}[job]
+
+
+def test_every_table_but_telemetry_was_filled(with_marts):
+    empty = {table.full_name for table in TABLES if with_marts.read(table).is_empty()}
+    assert empty == {"core.rejected_readings", "core.telemetry"}
+
+
+def test_every_meter_interval_and_channel_is_one_reading(settled):
+    rows = settled.query("SELECT meter_id, channel, count(*) AS n, count(DISTINCT interval_start) AS intervals, sum(parts)::INT AS parts FROM core.readings GROUP BY ALL")
+    assert len(rows) == len(settled.meters) * len(core.CHANNELS)
+    assert set(rows["n"]) == set(rows["intervals"]) == {INTERVALS}
+    assert settled.query("SELECT sum(readings_total)::INT, sum(accepted)::INT FROM core.message_outcomes").row(0) == (
+        4 * INTERVALS * 13,
+        4 * INTERVALS * 13,
+    )
+
+
+def test_energy_is_what_the_meters_measured_at_every_level(with_marts):
+    measured = {m.id: tuple(int(m.series.energy[name].sum()) for name in ENERGIES) for m in with_marts.meters}
+    for relation in ("core.energy_15s", "core.energy_5min", "core.energy_15min", "marts.fct_energy_5min"):
+        rows = with_marts.query(f"SELECT meter_id, {SUMS} FROM {relation} GROUP BY meter_id")
+        assert {row[0]: tuple(int(value * 1000) for value in row[1:]) for row in rows.iter_rows()} == measured, relation
+    whole = with_marts.query(f"SELECT {SUMS} FROM core.energy_15s").row(0)
+    day = with_marts.query(f"SELECT {', '.join(f'{n}_wh' for n in ENERGIES)} FROM marts.fct_campus_daily").row(0)
+    assert day == whole
+
+
+def test_every_interval_balances_in_wh_and_money(settled):
+    intervals, trades, grid = (settled.read(t) for t in (market.INTERVALS, market.TRADES, market.GRID_SETTLEMENTS))
+    assert intervals["state"].to_list() == ["settled", "settled"]
+    registers = {(m.id, i): _net(m, i) for m in settled.meters for i in (0, 1)}
+    for number, interval in enumerate(intervals.sort("interval_start").iter_rows(named=True)):
+        start = interval["interval_start"]
+        net: dict[str, int] = {}
+        booked: defaultdict[str, int] = defaultdict(int)
+        money: defaultdict[str, int] = defaultdict(int)
+        for trade in trades.filter(pl.col("interval_start") == start).iter_rows(named=True):
+            assert trade["amount_micro"] == (trade["energy_wh"] * trade["price_micro_per_kwh"] + 500) // 1000
+            for meter, sign in ((trade["seller_meter_id"], 1), (trade["buyer_meter_id"], -1)):
+                booked[meter] += sign * trade["energy_wh"]
+                money[meter] += sign * trade["amount_micro"]
+        for row in grid.filter(pl.col("interval_start") == start).iter_rows(named=True):
+            net[row["meter_id"]] = row["net_wh"]
+            assert row["net_wh"] == booked[row["meter_id"]] + row["energy_wh"]
+        assert net == {meter: wh for (meter, i), wh in registers.items() if i == number}
+        assert sum(booked.values()) == sum(money.values()) == 0
+        supply, demand = (sum(max(sign * wh, 0) for wh in net.values()) for sign in (1, -1))
+        assert (interval["supply_wh"], interval["demand_wh"]) == (supply, demand)
+        assert interval["traded_wh"] == min(supply, demand) == sum(wh for wh in booked.values() if wh > 0) > 0
+
+
+def _net(meter, interval: int) -> int:
+    """Whole Wh of a market interval by floor differences, from the registers the meter showed."""
+    signs = {"generation": 1, "discharge": 1, "load": -1, "charge": -1}
+    return sum(sign * _floor_difference(meter, name, interval) for name, sign in signs.items())
+
+
+def _floor_difference(meter, channel: str, interval: int) -> int:
+    registers, energy = meter.series.registers[channel], meter.series.energy[channel]
+    first, last = interval * 20, interval * 20 + 19
+    return int(registers[last]) // 1000 - int(registers[first] - energy[first]) // 1000
+
+
+def test_bundles_are_the_floor_differences_of_the_generation_register(settled):
+    bundles = settled.read(certificates.BUNDLES).sort("meter_id", "interval_start")
+    starts = sorted(set(settled.read(market.INTERVALS)["interval_start"]))
+    expected = {(m.id, start): _floor_difference(m, "generation", i) for m in settled.meters for i, start in enumerate(starts)}
+    found = {(row["meter_id"], row["interval_start"]): row["energy_wh"] for row in bundles.iter_rows(named=True)}
+    assert found == {place: wh for place, wh in expected.items() if wh}
+    for meter in settled.meters:
+        own = bundles.filter(pl.col("meter_id") == meter.id)
+        if len(own) == 2:
+            assert own["first_wh"][1] == own["last_wh"][0] + 1
+        first = int(meter.series.registers["generation"][0] - meter.series.energy["generation"][0]) // 1000
+        assert own["first_wh"][0] == first
+    assert set(bundles["state"]) == {"issued"}
+
+
+def test_the_chain_holds_the_root_that_the_items_make(settled):
+    """The tree is built here again from the payloads alone, as an auditor would."""
+    items = settled.read(settlement.ITEMS).sort("leaf_index")
+    batches = settled.read(settlement.BATCHES)
+    transactions = settled.read(settlement.TRANSACTIONS)
+    receipts = read_receipts([settled.settings.settlement.rpc_url], transactions["signature"].to_list())
+    assert len(batches) == len(transactions) == 2
+    for batch in batches.iter_rows(named=True):
+        level = [hashlib.sha256(b"\0" + text.encode()).digest() for text in items.filter(pl.col("batch_id") == batch["batch_id"])["payload"]]
+        assert len(level) == batch["items"] == 4 + 4 + 4 + 3
+        while len(level) > 1:
+            pairs = [hashlib.sha256(b"\1" + a + b).digest() for a, b in zip(level[::2], level[1::2], strict=False)]
+            level = pairs + level[len(pairs) * 2 :]
+        (signature,) = transactions.filter(pl.col("batch_id") == batch["batch_id"])["signature"]
+        memo = receipts[signature].memo
+        assert memo.split(":")[-1] == level[0].hex()
+        assert f":{batch['window_start']:%Y-%m-%dT%H:%M:%SZ}:v1:15:{batch['traded_wh']}:{batch['amount_micro']}:" in memo
+        assert receipts[signature].error is None
+
+
+def test_the_payer_signed_one_transaction_for_each_batch_and_nothing_else(settled):
+    sent = set(settled.read(settlement.TRANSACTIONS)["signature"])
+    payer_history = settled.transactions_on_chain()
+    settled_by = {s for s in payer_history if _memo_lines(settled, s)}
+    assert settled_by == sent
+
+
+def _memo_lines(campus, signature: str) -> list[str]:
+    found = rpc(campus.settings.settlement.rpc_url, "getTransaction", signature, {"encoding": "json", "maxSupportedTransactionVersion": 0})
+    return [line for line in found["meta"]["logMessages"] if "gtx1:" in line]

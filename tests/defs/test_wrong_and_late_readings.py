@@ -1,0 +1,134 @@
+"""Readings that are not believed, meters that lack some, and readings that come when all is settled."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import dagster as dg
+import polars as pl
+import pytest
+from line_campus import GENERATION, START, STEP, Message, with_values
+
+from gridtokenx_pipeline.contracts import certificates, core, market, settlement
+from ieee2030_5.xml import encode
+
+FAULTS = ("out_of_range", "register_decreased", "negative", "unknown_unit", "reading_type_unknown", "future")
+RECEIVED_LATE = START.replace(hour=22, minute=0)
+SETTLED = ("market", "certificates", "settlement")
+
+
+@pytest.fixture(scope="module")
+def late(disturbed, tmp_path_factory):
+    """Hours later one meter sends what was missing, and another a corrected generation for an interval it had sent."""
+    campus = disturbed.copy(tmp_path_factory.mktemp("late") / "data")
+    incomplete, corrected = campus.meters[1], campus.meters[0]
+    documents = [(incomplete, incomplete.documents()[i]) for i in (5, 8, 12)]
+    value = int(corrected.series.energy["generation"][3]) + 1_500
+    documents.append((corrected, with_values(corrected.documents()[3], {GENERATION: value})))
+    campus.land([Message(m, RECEIVED_LATE + dt.timedelta(seconds=i), encode(d)) for i, (m, d) in enumerate(documents)])
+    now = RECEIVED_LATE + dt.timedelta(minutes=5)
+    campus.before = campus.hashes(*SETTLED)
+    campus.energy_before = campus.read(core.ENERGY_5MIN)
+    campus.sent_before = campus.transactions_on_chain()
+    campus.runs["intake"] = campus.run("intake", RECEIVED_LATE, now, now)
+    campus.runs["settle"] = campus.run("settle", START, START, now)
+    return campus
+
+
+def test_each_wrong_reading_is_rejected_with_its_reason_and_message(disturbed):
+    assert disturbed.runs["tick"].success, disturbed.runs["tick"].failed_steps
+    rejected = disturbed.read(core.REJECTED_READINGS)
+    assert set(rejected["meter_id"]) == {disturbed.meters[1].id}
+    by_reason = {
+        reason: (set(rows["message_id"]), rows["parts"].sum()) for (reason,), rows in rejected.partition_by("reason", as_dict=True).items()
+    }
+    # A document of the future is refused whole: 13 readings; a pair of interval and register counts two.
+    parts = {"out_of_range": 2, "register_decreased": 2, "negative": 2, "unknown_unit": 1, "reading_type_unknown": 1, "future": 13}
+    assert by_reason == {reason: ({disturbed.labels[reason]}, parts[reason]) for reason in FAULTS}
+    placed = {row["reason"]: (row["channel"], row["interval_start"]) for row in rejected.iter_rows(named=True)}
+    assert placed["out_of_range"] == ("generation", START + 5 * STEP)
+    assert placed["register_decreased"] == ("generation", START + 8 * STEP)
+    assert placed["negative"] == ("load", START + 12 * STEP)
+
+
+def test_the_other_meters_flow_on(disturbed):
+    others = [m.id for m in disturbed.meters if m.id != disturbed.meters[1].id]
+    counts = disturbed.query("SELECT meter_id, count(*) AS n FROM core.readings GROUP BY meter_id")
+    expected = dict.fromkeys(others, 40 * 7) | {disturbed.meters[1].id: 40 * 7 - 3}
+    assert dict(counts.iter_rows()) == expected
+    assert disturbed.read(market.INTERVALS)["state"].to_list() == ["settled", "settled"]
+    assert disturbed.read(settlement.BATCHES)["state"].to_list() == ["confirmed", "confirmed"]
+
+
+def test_an_incomplete_meter_settles_with_the_grid_alone_and_its_certificates_wait(disturbed):
+    faulty = disturbed.meters[1].id
+    grid = disturbed.read(market.GRID_SETTLEMENTS).filter(pl.col("meter_id") == faulty).sort("interval_start")
+    assert grid["reason"].to_list() == ["incomplete", "residual"]
+    assert grid["traded_wh"][0] == 0
+    assert grid["energy_wh"][0] == grid["net_wh"][0] != 0
+    trades = disturbed.read(market.TRADES)
+    takes_part = pl.any_horizontal(pl.col("seller_meter_id", "buyer_meter_id") == faulty)
+    assert set(trades.filter(takes_part)["interval_start"]) == {START + 20 * STEP}
+    assert set(trades.filter(~takes_part)["interval_start"]) == {START, START + 20 * STEP}
+    bundles = disturbed.read(certificates.BUNDLES)
+    waiting = bundles.filter(pl.col("state") == "pending")
+    assert waiting.select("meter_id", "interval_start").rows() == [(faulty, START)]
+    assert len(bundles) == 8
+    on_chain = disturbed.read(settlement.ITEMS).filter(pl.col("kind") == "certificate")["natural_key"]
+    assert waiting["bundle_id"][0] not in set(on_chain)
+    held = disturbed.read(certificates.EVENTS).filter(pl.col("kind") == "held")
+    assert held["bundle_id"].to_list() == waiting["bundle_id"].to_list()
+    assert disturbed.runs["tick"].failed_checks() == {"energy_is_complete"}
+    assert disturbed.runs["tick"].metadata("energy_is_complete")["incomplete_meters"] == [faulty]
+
+
+def test_late_readings_reach_the_energy_tables(late):
+    assert late.runs["intake"].success, late.runs["intake"].failed_steps
+    assert late.runs["settle"].success, late.runs["settle"].failed_steps
+    before, after = (
+        {(r["meter_id"], r["interval_start"]): r for r in frame.iter_rows(named=True)}
+        for frame in (late.energy_before, late.read(core.ENERGY_5MIN))
+    )
+    incomplete, corrected = (late.meters[1].id, START), (late.meters[0].id, START)
+    assert {place for place in after if after[place] != before[place]} == {incomplete, corrected}
+    assert (before[incomplete]["readings_present"], after[incomplete]["readings_present"]) == (17, 20)
+    assert after[incomplete]["generation_milli_wh"] == late.meters[1].series.energy["generation"][:20].sum()
+    assert (before[corrected]["version"], after[corrected]["version"]) == (1, 2)
+    assert after[corrected]["generation_milli_wh"] - before[corrected]["generation_milli_wh"] == 1_500
+    assert after[corrected]["quality_flags"] & 16
+
+
+def test_late_readings_leave_what_is_settled_untouched_and_warn(late):
+    assert late.hashes(*SETTLED) == late.before
+    assert late.transactions_on_chain() == late.sent_before
+    run = late.runs["settle"]
+    assert run.failed_checks() == {"settled_energy_unchanged"}
+    assert run.checks["settled_energy_unchanged"].severity == dg.AssetCheckSeverity.WARN
+    assert run.metadata("settled_energy_unchanged")["positions_differing"] == 2
+    assert run.metadata("settled_energy_unchanged")["intervals"] == [str(START)]
+
+
+def test_the_sensor_requests_exactly_the_touched_hour_once(late, disturbed):
+    sensor = late.definitions.get_repository_def().get_sensor_def("late_readings")
+
+    def look(campus, cursor=None):
+        context = dg.build_sensor_context(instance=late.instance, cursor=cursor, resources={"stores": campus.stores()})
+        ticked = sensor.evaluate_tick(context)
+        return ticked.run_requests, ticked.cursor or cursor, ticked.skip_message
+
+    requests, cursor, _ = look(late)
+    assert [r.partition_key for r in requests] == ["2026-01-15-18:00"]
+    # The repeated readings of the same messages are duplicates; the newest accepted one is the correction.
+    assert dt.datetime.fromisoformat(cursor) == RECEIVED_LATE + dt.timedelta(seconds=3)
+    requests, again, skipped = look(late, cursor)
+    assert (requests, again, skipped) == ([], cursor, "no late readings")
+    requests, cursor, skipped = look(disturbed)
+    assert (requests, cursor, skipped) == ([], None, "no late readings")
+
+
+def test_the_sensor_skips_where_there_is_no_warehouse(enrolled):
+    sensor = enrolled.definitions.get_repository_def().get_sensor_def("late_readings")
+    with dg.build_sensor_context(instance=enrolled.instance, resources={"stores": enrolled.stores()}) as context:
+        ticked = sensor.evaluate_tick(context)
+    assert ticked.run_requests == []
+    assert "no warehouse" in ticked.skip_message
