@@ -177,7 +177,9 @@ def _stack(console: Console, settings: Settings, ports, workers: int, names: lis
     from gridtokenx_pipeline.enrolment import SERVER_NAMES, enrol
     from gridtokenx_pipeline.stack.stack import Stack
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Said in full, because a background job starts with SIGINT ignored and Dagster gives SIGTERM the handler of SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with _step(console, "Certificates and device registry"):
         enrolment = enrol(settings, [*SERVER_NAMES, *(names or [])])
     stack = Stack(settings, enrolment, ports, workers=workers)
@@ -199,10 +201,6 @@ def _stack(console: Console, settings: Settings, ports, workers: int, names: lis
         with console.status("Stopping services ..."):
             stack.stop()
         watch.stopped.set()
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 class _Watch(threading.Thread):

@@ -66,7 +66,9 @@ def hourly_check(
     return decorate
 
 
-def from_violations(violations: "pl.DataFrame", **metadata: int | str) -> dg.AssetCheckResult:
+def from_violations(
+    violations: "pl.DataFrame", severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR, **metadata: int | str
+) -> dg.AssetCheckResult:
     """Return a check that passes when there are no violations; the first ones are shown."""
     counts = dict(violations.group_by("name").len().sort("name").iter_rows())
     shown = "\n".join(
@@ -78,6 +80,7 @@ def from_violations(violations: "pl.DataFrame", **metadata: int | str) -> dg.Ass
     )
     return dg.AssetCheckResult(
         passed=violations.is_empty(),
+        severity=severity,
         metadata={
             "violations": len(violations),
             **{f"violations/{name}": count for name, count in counts.items()},

@@ -93,7 +93,7 @@ class Service:
             cwd=self.cwd,
             # A group of its own: Ctrl-C in the terminal reaches the supervisor alone, which stops the others in order.
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=_prepare_child,
         )
 
     def is_healthy(self) -> bool:
@@ -155,5 +155,7 @@ class Service:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
-def _die_with_parent() -> None:
+def _prepare_child() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    # A shell starts its background jobs with SIGINT ignored, which children inherit; Dagster gives SIGTERM the same fate.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -39,7 +39,15 @@ def test_a_model_and_its_columns_are_described(name):
 
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_energy_and_money_carry_their_unit(name):
-    units = {"_wh": "Wh", "_micro": "micro-currency", "_micro_per_kwh": "micro-currency per kWh", "_pct": "%", "_lamports": "lamports", "_kwh": "kWh", "_kw": "kW"}
+    units = {
+        "_wh": "Wh",
+        "_micro": "micro-currency",
+        "_micro_per_kwh": "micro-currency per kWh",
+        "_pct": "%",
+        "_lamports": "lamports",
+        "_kwh": "kWh",
+        "_kw": "kW",
+    }
     for column in MODELS[name][1]["columns"]:
         suffix = max((s for s in units if column["name"].endswith(s)), key=len, default=None)
         if suffix:
@@ -53,7 +61,8 @@ def test_sources_are_the_tables_of_the_contracts():
         for table in source["tables"]
     }
     contracts = {
-        (table.schema, table.name): {c.name: f"{c.comment} [{c.unit}]" if c.unit else c.comment for c in table.columns} for table in TABLES
+        (table.schema, table.name): {c.name: f"{c.comment} [{c.unit}]" if c.unit else c.comment for c in table.columns}
+        for table in TABLES
     }
     assert found == contracts
 

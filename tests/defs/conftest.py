@@ -12,8 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from gridtokenx_pipeline import config  # noqa: E402
-from gridtokenx_pipeline.config import PROJECT_ROOT  # noqa: E402
+from gridtokenx_pipeline.config import PROJECT_ROOT
 
 METERS = 4
 
@@ -46,7 +45,7 @@ def campus_config(tmp_path_factory: pytest.TempPathFactory, chain: str) -> Path:
 
 @pytest.fixture(scope="session")
 def definitions(tmp_path_factory: pytest.TempPathFactory, campus_config: Path):
-    """The definitions, and a job of the checks alone."""
+    """The definitions, and jobs for tests: the checks alone, and the line or its end without them."""
     from line_campus import environment_kept
 
     data = tmp_path_factory.mktemp("definitions")
@@ -63,7 +62,12 @@ def definitions(tmp_path_factory: pytest.TempPathFactory, campus_config: Path):
         built = build_definitions(Stores(data=str(data), config=str(campus_config)))
         assets = (LANDED | SETTLED).resolve(built.resolve_asset_graph())
         checks = dg.AssetSelection.checks_for_assets(*assets) - dg.AssetSelection.checks(*SUITES)
-        return dg.Definitions.merge(built, dg.Definitions(jobs=[dg.define_asset_job("audit", checks)]))
+        jobs = [
+            dg.define_asset_job("audit", checks),
+            dg.define_asset_job("settle_unchecked", SETTLED.without_checks()),
+            dg.define_asset_job("line_unchecked", (LANDED | SETTLED).without_checks()),
+        ]
+        return dg.Definitions.merge(built, dg.Definitions(jobs=jobs))
 
 
 @pytest.fixture(scope="session")
@@ -80,9 +84,11 @@ def enrolled(tmp_path_factory: pytest.TempPathFactory, campus_config: Path, defi
     from line_campus import Campus
 
     from gridtokenx_pipeline.enrolment import enrol
+    from gridtokenx_pipeline.warehouse.extensions import ensure_extension_directory
 
     campus = Campus(tmp_path_factory.mktemp("enrolled") / "data", campus_config, definitions, instance)
-    enrol(config.load(data=campus.data, config=campus_config))
+    enrol(campus.settings)
+    ensure_extension_directory(campus.settings.warehouse_dir / "extensions")
     return campus
 
 
@@ -138,5 +144,5 @@ def with_marts(settled, tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Callable:
-    """A copy of a campus that a test may write to."""
+    """Copies a campus, for the test to write to."""
     return lambda campus: campus.copy(tmp_path / "data")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-import gc
 import hashlib
 import json
 import os
@@ -39,18 +38,25 @@ from ingest_server.landing.sqlite import SqliteLandingStore
 from ingest_server.landing.store import RawMessage
 from ingest_server.operational.registry import Registry
 
-START = dt.datetime(2026, 1, 15, 18, 50, tzinfo=dt.UTC)
+START = dt.datetime(2026, 1, 15, 18, 40, tzinfo=dt.UTC)
 INTERVALS = 40
 STEP = dt.timedelta(seconds=15)
 END = START + INTERVALS * STEP
 HOUR = dt.timedelta(hours=1)
-# Both market intervals have closed: the last ends at 19:00, and the watermark is 60 s.
-AFTERWARDS = dt.datetime(2026, 1, 15, 19, 2, tzinfo=dt.UTC)
+# Both market intervals have closed: the last ends at 18:50, and the watermark is 60 s.
+AFTERWARDS = END + dt.timedelta(minutes=2)
 
 # Milli-Wh of each 15 s: (generation, load, charge, discharge), of which the i-th interval has i-dependent odd amounts more.
 # Two meters have a surplus and two a deficit; the fractions of a Wh must be carried by the registers.
 POWER = ((150_037, 60_011, 5_003, 0), (100_123, 70_077, 0, 0), (20_019, 90_501, 0, 3_333), (7, 80_333, 0, 0))
-FIRST_REGISTERS = {"generation": 9_000_777, "load": 8_000_333, "charge": 700_999, "discharge": 600_001, "import": 5_550, "export": 4_444}
+FIRST_REGISTERS = {
+    "generation": 9_000_777,
+    "load": 8_000_333,
+    "charge": 700_999,
+    "discharge": 600_001,
+    "import": 5_550,
+    "export": 4_444,
+}
 
 # What names a transaction on the chain differs from run to run; what it carried does not.
 OF_THE_CHAIN = {"settlement.transactions": ("signature", "slot")}
@@ -183,8 +189,7 @@ class Campus:
 
     def copy(self, data: Path) -> Campus:
         """The same campus in another directory. The lake is moved along: its catalog remembers where its files are."""
-        gc.collect()
-        shutil.copytree(self.data, data, ignore=shutil.ignore_patterns("*.lock"))
+        shutil.copytree(self.data, data, ignore=shutil.ignore_patterns("*.lock"), copy_function=_copy_or_link)
         catalog = data / "warehouse" / "catalog.sqlite"
         if catalog.exists():
             with contextlib.closing(sqlite3.connect(catalog)) as connection, connection:
@@ -230,35 +235,39 @@ class Campus:
             )
         return Run(outcome)
 
-    @contextlib.contextmanager
-    def warehouse(self, *, read_only: bool = True) -> Iterator[Warehouse]:
-        with Warehouse(self.settings.warehouse_dir, read_only=read_only) as warehouse:
-            yield warehouse
+    @cached_property
+    def reader(self) -> Warehouse:
+        """An analyst's view of the lake, kept open: every query sees what was committed last."""
+        return Warehouse(self.settings.warehouse_dir, read_only=True)
 
-    def query(self, sql: str, *parameters: Any) -> pl.DataFrame:
-        with self.warehouse() as warehouse:
-            return warehouse.query(sql, parameters)
+    def query(self, sql: str) -> pl.DataFrame:
+        return self.reader.query(sql)
 
     def read(self, table: Table) -> pl.DataFrame:
-        with self.warehouse() as warehouse:
-            return warehouse.read(table)
+        return self.reader.read(table)
 
-    def tamper(self, sql: str) -> None:
-        with self.warehouse(read_only=False) as warehouse:
-            warehouse.connect().execute(sql)
+    @contextlib.contextmanager
+    def writer(self) -> Iterator[Warehouse]:
+        with Warehouse(self.settings.warehouse_dir) as warehouse:
+            yield warehouse
+
+    def tamper(self, *statements: str) -> None:
+        """Change stored rows behind the pipeline's back."""
+        with self.writer() as warehouse:
+            for sql in statements:
+                warehouse.connect().execute(sql)
 
     def hashes(self, *schemas: str, chain: bool = True) -> dict[str, str]:
         """A hash of every table (of `schemas`, or all), and without `chain` of all but the names the chain gave."""
         found = {}
-        with self.warehouse() as warehouse:
-            for table in TABLES:
-                if schemas and table.schema not in schemas:
-                    continue
-                frame = warehouse.read(table)
-                if not chain:
-                    left = frame.drop(OF_THE_CHAIN.get(table.full_name, ()))
-                    frame = left.sort(left.columns) if left.width < frame.width else frame
-                found[table.full_name] = hashlib.sha256(repr(frame.rows()).encode()).hexdigest()
+        for table in TABLES:
+            if schemas and table.schema not in schemas:
+                continue
+            frame = self.read(table)
+            if not chain:
+                left = frame.drop(OF_THE_CHAIN.get(table.full_name, ()))
+                frame = left.sort(left.columns) if left.width < frame.width else frame
+            found[table.full_name] = hashlib.sha256(repr(frame.rows()).encode()).hexdigest()
         return found
 
     def last_snapshot(self) -> int:
@@ -268,6 +277,11 @@ class Campus:
         """Signatures of everything the payer ever signed, asked from the node."""
         payer = str(keys.load(self.settings.payer_key).pubkey())
         return [entry["signature"] for entry in rpc(self.settings.settlement.rpc_url, "getSignaturesForAddress", payer)]
+
+
+def _copy_or_link(source: str, target: str) -> None:
+    """The extensions of DuckDB are a hundred megabytes that nobody writes to."""
+    (os.link if source.endswith(".duckdb_extension") else shutil.copy2)(source, target)
 
 
 class Run:

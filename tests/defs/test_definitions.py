@@ -15,6 +15,7 @@ from gridtokenx_pipeline.config import PROJECT_ROOT
 
 GOLDEN = Path(__file__).parent / "golden" / "definitions.json"
 REWRITE = "GRIDTOKENX_REWRITE_GOLDEN"
+OF_THE_TESTS = ("audit", "settle_unchecked", "line_unchecked")
 HEAVY = ("great_expectations", "pvlib", "scipy", "solana", "solders", "aiohttp", "pandas")
 
 
@@ -25,7 +26,9 @@ def test_loading_the_code_location_imports_nothing_heavy(definitions):
     )
     # Where the dbt manifest has been made: making it is what imports dbt.
     environment = {**os.environ, "GRIDTOKENX_DATA": definitions.resources["stores"].data}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, cwd=PROJECT_ROOT, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, cwd=PROJECT_ROOT, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().splitlines()[-1] == "[]"
 
@@ -38,7 +41,7 @@ def test_definitions_are_those_of_the_golden_file(definitions):
 
 
 def described(definitions: dg.Definitions) -> dict[str, Any]:
-    """Assets with dependencies, partitions, columns and checks; jobs, schedules and sensors. The job of the tests is left out."""
+    """Assets with dependencies, partitions, columns and checks; jobs, schedules and sensors. The jobs of the tests are left out."""
     graph = definitions.resolve_asset_graph()
     assets = {}
     for key in graph.get_all_asset_keys():
@@ -58,11 +61,13 @@ def described(definitions: dg.Definitions) -> dict[str, Any]:
         }
     jobs = {}
     for job in definitions.resolve_all_job_defs():
-        if job.name == "audit" or job.name.startswith("__"):
+        if job.name in OF_THE_TESTS or job.name.startswith("__"):
             continue
         jobs[job.name] = {
             "assets": sorted(key.to_user_string() for key in job.asset_layer.executable_asset_keys),
-            "checks": sorted(f"{key.asset_key.to_user_string()}:{key.name}" for key in job.asset_layer.executable_asset_check_keys)
+            "checks": sorted(
+                f"{key.asset_key.to_user_string()}:{key.name}" for key in job.asset_layer.executable_asset_check_keys
+            )
             if hasattr(job.asset_layer, "executable_asset_check_keys")
             else sorted(f"{key.asset_key.to_user_string()}:{key.name}" for key in job.asset_layer.asset_graph.asset_check_keys),
             "partitions": type(job.partitions_def).__name__ if job.partitions_def else None,
@@ -71,6 +76,9 @@ def described(definitions: dg.Definitions) -> dict[str, Any]:
     return {
         "assets": assets,
         "jobs": jobs,
-        "schedules": {s.name: {"job": s.job_name, "cron": s.cron_schedule, "timezone": s.execution_timezone} for s in repository.schedule_defs},
+        "schedules": {
+            s.name: {"job": s.job_name, "cron": s.cron_schedule, "timezone": s.execution_timezone}
+            for s in repository.schedule_defs
+        },
         "sensors": {s.name: {"job": s.job_name, "seconds": s.minimum_interval_seconds} for s in repository.sensor_defs},
     }

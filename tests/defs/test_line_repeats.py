@@ -23,6 +23,7 @@ def test_a_second_run_writes_nothing_anywhere(settled, copied):
     run = campus.run("tick")
     assert run.success, run.failed_steps
     assert run.failed_checks() == set()
+    assert len(run.checks) == 9
     assert campus.hashes() == before
     assert campus.last_snapshot() == snapshot
     assert campus.transactions_on_chain() == sent
@@ -34,7 +35,9 @@ def test_messages_sent_again_are_rejected_as_duplicates_and_change_nothing(settl
     before, sent = campus.hashes(*settled_tables), campus.transactions_on_chain()
     readings, energy = campus.read(core.READINGS), campus.read(core.ENERGY_5MIN)
     # All bodies once more within the same receipt hour; of one meter, hours later too.
-    again = [replace(m, received_at=AFTERWARDS + dt.timedelta(seconds=20)) for meter in campus.meters for m in reading_messages(meter)]
+    again = [
+        replace(m, received_at=AFTERWARDS + dt.timedelta(seconds=20)) for meter in campus.meters for m in reading_messages(meter)
+    ]
     much_later = [replace(m, received_at=AFTERWARDS + dt.timedelta(hours=3)) for m in reading_messages(campus.meters[0])]
     ids = campus.land([*again, *much_later])
     now = AFTERWARDS + dt.timedelta(hours=3, minutes=1)
@@ -101,13 +104,13 @@ def after_confirmation(patch):
 DEATHS = (
     ("intake", "load_messages", in_the_first_chunk),
     ("intake", "validate_readings", after_commit_of(core.READINGS)),
-    ("settle", "aggregate_energy", after_commit_of(core.ENERGY_5MIN)),
-    ("settle", "clear_market", after_commit_of(market.TRADES)),
-    ("settle", "issue_certificates", after_commit_of(certificates.BUNDLES)),
-    ("settle", "plan_settlement", after_commit_of(settlement.BATCHES, Append)),
-    ("settle", "submit_batches", after_sending),
-    ("settle", "submit_batches", after_confirmation),
-    ("settle", "submit_batches", after_commit_of(settlement.TRANSACTIONS)),
+    ("settle_unchecked", "aggregate_energy", after_commit_of(core.ENERGY_5MIN)),
+    ("settle_unchecked", "clear_market", after_commit_of(market.TRADES)),
+    ("settle_unchecked", "issue_certificates", after_commit_of(certificates.BUNDLES)),
+    ("settle_unchecked", "plan_settlement", after_commit_of(settlement.BATCHES, Append)),
+    ("settle_unchecked", "submit_batches", after_sending),
+    ("settle_unchecked", "submit_batches", after_confirmation),
+    ("settle_unchecked", "submit_batches", after_commit_of(settlement.TRANSACTIONS)),
 )
 
 
@@ -127,7 +130,8 @@ def test_a_line_that_dies_at_every_stage_ends_as_if_undisturbed(landed, settled,
     assert last.failed_checks() == set()
     assert campus.hashes(chain=False) == settled.hashes(chain=False)
     signatures = campus.transactions_on_chain()
-    memos = Counter(r.memo for r in read_receipts([campus.settings.settlement.rpc_url], signatures).values() if r.memo)
+    receipts = read_receipts([campus.settings.settlement.rpc_url], signatures).values()
+    memos = Counter(r.memo for r in receipts if r.memo and r.memo.startswith("gtx1:"))
     assert memos == Counter(dict.fromkeys(campus.read(settlement.BATCHES)["memo"], 1))
     with clock_at(AFTERWARDS):
         outbox = Outbox(campus.settings.operational_url)

@@ -30,7 +30,9 @@ def test_every_table_but_telemetry_was_filled(with_marts):
 
 
 def test_every_meter_interval_and_channel_is_one_reading(settled):
-    rows = settled.query("SELECT meter_id, channel, count(*) AS n, count(DISTINCT interval_start) AS intervals, sum(parts)::INT AS parts FROM core.readings GROUP BY ALL")
+    rows = settled.query(
+        "SELECT meter_id, channel, count(*) AS n, count(DISTINCT interval_start) AS intervals, sum(parts)::INT AS parts FROM core.readings GROUP BY ALL"
+    )
     assert len(rows) == len(settled.meters) * len(core.CHANNELS)
     assert set(rows["n"]) == set(rows["intervals"]) == {INTERVALS}
     assert settled.query("SELECT sum(readings_total)::INT, sum(accepted)::INT FROM core.message_outcomes").row(0) == (
@@ -108,7 +110,10 @@ def test_the_chain_holds_the_root_that_the_items_make(settled):
     receipts = read_receipts([settled.settings.settlement.rpc_url], transactions["signature"].to_list())
     assert len(batches) == len(transactions) == 2
     for batch in batches.iter_rows(named=True):
-        level = [hashlib.sha256(b"\0" + text.encode()).digest() for text in items.filter(pl.col("batch_id") == batch["batch_id"])["payload"]]
+        level = [
+            hashlib.sha256(b"\0" + text.encode()).digest()
+            for text in items.filter(pl.col("batch_id") == batch["batch_id"])["payload"]
+        ]
         assert len(level) == batch["items"] == 4 + 4 + 4 + 3
         while len(level) > 1:
             pairs = [hashlib.sha256(b"\1" + a + b).digest() for a, b in zip(level[::2], level[1::2], strict=False)]
@@ -128,5 +133,7 @@ def test_the_payer_signed_one_transaction_for_each_batch_and_nothing_else(settle
 
 
 def _memo_lines(campus, signature: str) -> list[str]:
-    found = rpc(campus.settings.settlement.rpc_url, "getTransaction", signature, {"encoding": "json", "maxSupportedTransactionVersion": 0})
+    found = rpc(
+        campus.settings.settlement.rpc_url, "getTransaction", signature, {"encoding": "json", "maxSupportedTransactionVersion": 0}
+    )
     return [line for line in found["meta"]["logMessages"] if "gtx1:" in line]

@@ -39,13 +39,19 @@ def test_the_singular_tests_are_checks_of_the_assets_they_are_about(with_marts):
 
 def test_the_singular_tests_fail_on_tampered_data(with_marts, copied):
     campus = copied(with_marts)
-    campus.tamper("UPDATE core.energy_15min SET load_wh = load_wh + 0.001")
-    campus.tamper("UPDATE marts.fct_certificates SET energy_wh = energy_wh + 2")
-    campus.tamper("UPDATE market.grid_settlements SET energy_wh = energy_wh + 1")
+    campus.tamper(
+        "UPDATE core.energy_15min SET load_wh = load_wh + 0.001",
+        "UPDATE marts.fct_certificates SET energy_wh = energy_wh + 2",
+        "UPDATE market.grid_settlements SET energy_wh = energy_wh + 1",
+    )
     with environment_kept(), pytest.raises(project.DbtFailed) as failure:
         project.invoke(campus.settings, ["test", "--select", "test_type:singular"])
     meters = len(campus.meters)
-    counts = {"certificates_never_exceed_generation": meters, "energy_sums_are_equal_at_every_level": meters, "every_meter_balances": 2 * meters}
+    counts = {
+        "certificates_never_exceed_generation": meters,
+        "energy_sums_are_equal_at_every_level": meters,
+        "every_meter_balances": 2 * meters,
+    }
     assert {part.partition(":")[0]: int(part.split("Got ")[1].split()[0]) for part in str(failure.value).split("; ")} == counts
 
 

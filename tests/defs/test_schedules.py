@@ -20,13 +20,16 @@ def at(hour: int, minute: int) -> dt.datetime:
 
 @pytest.fixture
 def tick(enrolled, tmp_path):
-    campus = Campus(tmp_path / "data", enrolled.config_path, enrolled.definitions, enrolled.instance)
-    campus.data.mkdir()
+    campus = enrolled.copy(tmp_path / "data")
 
     def evaluate(schedule: str, now: dt.datetime) -> dg.RunRequest:
-        definition = campus.definitions.get_repository_def().get_schedule_def(schedule)
+        repository = campus.definitions.get_repository_def()
+        definition = repository.get_schedule_def(schedule)
         with dg.build_schedule_context(
-            instance=campus.instance, scheduled_execution_time=now, resources={"stores": campus.stores()}
+            instance=campus.instance,
+            scheduled_execution_time=now,
+            resources={"stores": campus.stores()},
+            repository_def=repository,
         ) as context:
             (request,) = definition.evaluate_tick(context).run_requests
         return request
@@ -40,7 +43,7 @@ def hours(request: dg.RunRequest) -> tuple[str, str]:
 
 
 def read_until(campus: Campus, moment: dt.datetime) -> None:
-    with campus.warehouse(read_only=False) as warehouse:
+    with campus.writer() as warehouse:
         warehouse.commit(watermarks.advance(campus.settings.zone, watermarks.READINGS, None, moment, gap=False))
 
 

@@ -64,7 +64,11 @@ GOOD = {tables.READINGS: readings, tables.ENERGY_5MIN: energy, tables.TRADES: tr
 
 def with_fault(frame: pl.DataFrame, column: str, value, rows: int) -> pl.DataFrame:
     """The frame with `value` in `column` of its first rows."""
-    return frame.with_row_index("n").with_columns(pl.when(pl.col("n") < rows).then(pl.lit(value)).otherwise(column).alias(column)).drop("n")
+    return (
+        frame.with_row_index("n")
+        .with_columns(pl.when(pl.col("n") < rows).then(pl.lit(value)).otherwise(column).alias(column))
+        .drop("n")
+    )
 
 
 @pytest.mark.parametrize("suite", GOOD, ids=lambda suite: suite.name)
