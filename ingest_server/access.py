@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
@@ -66,6 +68,7 @@ class Access:
         self._registry = registry
         self._ttl_s = ttl_s
         self._enrolment = enrolment
+        self._identities: WeakKeyDictionary[ssl.SSLObject, tuple[str, str]] = WeakKeyDictionary()
         self._devices: dict[str, tuple[float, Device]] = {}
         self._mirrors: dict[str, tuple[float, StoredMirrorUsagePoint]] = {}
         self._events: dict[tuple[str, str | None, str], float] = {}
@@ -77,16 +80,10 @@ class Access:
         a resource that enrolment needs) and one that is not active.
         """
         remote = request.remote or ""
-        transport = request.transport
-        der = transport.get_extra_info("ssl_object").getpeercert(True) if transport is not None else None
-        if der is None:
-            raise ConnectionResetError("the client is gone")
-        lfdi = _lfdi(der)
+        lfdi, fault = self._identity(request.transport)
         request[CONTEXT].lfdi = lfdi
-        try:
-            _check_key(der)
-        except ValueError as error:
-            raise Refusal(403, str(error), security_kind="certificate_key") from None
+        if fault:
+            raise Refusal(403, fault, security_kind="certificate_key")
         device = await self._device(lfdi)
         if device is None and not (self._enrolment and request.path in ENROLMENT_PATHS):
             raise Refusal(403, "device is not in the registry", security_kind="unknown_device")
@@ -120,6 +117,20 @@ class Access:
             # The request is refused in any case; the log line still tells.
             log.exception("security event not recorded")
 
+    def _identity(self, transport: asyncio.Transport | None) -> tuple[str, str]:
+        """Return the LFDI of the peer's certificate, and what is wrong with its key ("" for nothing)."""
+        tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object") if transport is not None else None
+        if tls is None:
+            raise ConnectionResetError("the client is gone")
+        # A connection keeps its certificate: renegotiation is off.
+        found = self._identities.get(tls)
+        if found is None:
+            der = tls.getpeercert(True)
+            if der is None:
+                raise ConnectionResetError("the client is gone")
+            found = self._identities[tls] = (lfdi_of(der), _key_fault(der))
+        return found
+
     async def _device(self, lfdi: str) -> Device | None:
         cached = self._devices.get(lfdi)
         if cached is not None and time.monotonic() < cached[0]:
@@ -147,10 +158,9 @@ def _keep(cache: dict[Any, Any], key: Any, value: Any) -> None:
 
 
 @lru_cache(maxsize=32_768)
-def _lfdi(der: bytes) -> str:
-    return lfdi_of(der)
-
-
-@lru_cache(maxsize=32_768)
-def _check_key(der: bytes) -> None:
-    require_p256(der)
+def _key_fault(der: bytes) -> str:
+    try:
+        require_p256(der)
+    except ValueError as error:
+        return str(error)
+    return ""

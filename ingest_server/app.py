@@ -39,7 +39,8 @@ async def _serve(request: web.Request, handler: Handler) -> web.StreamResponse:
     context = request[CONTEXT] = Context()
     with request.app[DRAIN].request():
         response, refusal = await _answer(request, handler)
-        if request.app[DRAIN].draining:
+        # After a body that did not come, what follows on the connection is not a request.
+        if request.app[DRAIN].draining or response.status == 408:
             response.force_close()
         _log(request, response.status, refusal, time.perf_counter() - started)
         if refusal is not None and refusal.security_kind:

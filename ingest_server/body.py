@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import hashlib
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from ieee2030_5.xml import MEDIA_TYPE, InvalidResource, MalformedXml, UnknownNam
 
 from .access import Peer
 from .landing.store import RawMessage
+from .options import ServerOptions
 from .replies import Refusal, bad_format, bad_value
 
 MEDIA_TYPES = frozenset({MEDIA_TYPE, "application/xml"})
@@ -43,12 +45,13 @@ class Document:
             raise bad_value(str(error)) from None
 
 
-async def read_document(request: web.Request, max_bytes: int) -> Document:
+async def read_document(request: web.Request, options: ServerOptions) -> Document:
     """Read and parse a request body.
 
-    Raises a `Refusal`: 415 for another media type or any content coding, 413 above `max_bytes` (declared or streamed),
-    400 for what the hardened parser does not accept.
+    Raises a `Refusal`: 415 for another media type or any content coding, 413 above `max_body_bytes` (declared or streamed),
+    408 for a body that is not there after `body_timeout_s`, 400 for what the hardened parser does not accept.
     """
+    max_bytes = options.max_body_bytes
     if request.content_type.lower() not in MEDIA_TYPES:
         raise Refusal(415, f"media type {request.content_type[:64]!r}")
     coding = request.headers.get("Content-Encoding", "identity")
@@ -57,7 +60,10 @@ async def read_document(request: web.Request, max_bytes: int) -> Document:
     if request.content_length is not None and request.content_length > max_bytes:
         raise Refusal(413, f"body of {request.content_length} bytes, limit {max_bytes}")
     try:
-        body = await request.read()
+        async with asyncio.timeout(options.body_timeout_s):
+            body = await request.read()
+    except TimeoutError:
+        raise Refusal(408, f"body not complete after {options.body_timeout_s:g} s") from None
     except web.HTTPRequestEntityTooLarge:
         raise Refusal(413, f"body above {max_bytes} bytes") from None
     except (web.RequestPayloadError, web.HTTPBadRequest) as error:
@@ -75,10 +81,15 @@ def raw_message(request: web.Request, peer: Peer, body: bytes, received_at: dt.d
         device_lfdi=peer.lfdi,
         method=request.method,
         path=request.path,
-        content_type=request.headers.get("Content-Type", ""),
+        content_type=_storable(request.headers.get("Content-Type", "")),
         body=body,
         body_sha256=hashlib.sha256(body).hexdigest(),
         source="sep2",
         meter_id=peer.known.meter_id,
         zone=peer.known.zone,
     )
+
+
+def _storable(text: str) -> str:
+    """Return a header value with bytes that were not UTF-8 written out: no store takes the surrogates that stand for them."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

@@ -15,6 +15,7 @@ class ServerOptions:
     """Options of one server.
 
     `port` 0 takes a free one. `ca`, `cert`, `key` are PEM files; `operational_url` is an SQLAlchemy URL.
+    `body_timeout_s`: a body that is not complete by then is refused, or devices that stall would hold the server for ever.
     `keepalive_s` must exceed the rates that meters are asked for, or each post costs a TLS handshake.
     `commit_wait_ms` and `commit_max_messages` bound a group commit; see `landing.sqlite`.
     `post_rate_s` and `poll_rate_s` are what resources tell meters. `device_cache_s` is how long a change in the
@@ -31,6 +32,7 @@ class ServerOptions:
     landing_dir: Path
     operational_url: str
     max_body_bytes: int = 256 * 1024
+    body_timeout_s: float = 30.0
     keepalive_s: float = 3630.0
     post_rate_s: int = 15
     poll_rate_s: int = 900
@@ -49,6 +51,8 @@ class ServerOptions:
             raise ValueError(f"workers must be at least 1, not {self.workers}")
         if self.max_body_bytes < 1:
             raise ValueError("max_body_bytes must be positive")
+        if self.body_timeout_s <= 0:
+            raise ValueError("body_timeout_s must be positive")
         if self.keepalive_s <= self.post_rate_s:
             raise ValueError("keepalive_s must exceed post_rate_s")
 

@@ -1,6 +1,6 @@
 {{ config(meta={'dagster': {'ref': {'name': 'fct_energy_5min'}}}) }}
 
--- 15 s, 5 min, 15 min and the mart must agree to the milli-watt-hour, meter by meter, on every day the mart was built for.
+-- 15 s, 5 min, 15 min and the mart must agree to the milli-watt-hour, meter by meter and day by day.
 {% set channels = ['generation_wh', 'load_wh', 'charge_wh', 'discharge_wh', 'import_wh', 'export_wh'] %}
 with levels as (
     {% for level, relation in [
@@ -15,6 +15,7 @@ with levels as (
         cast(interval_start as date) as day
         {% for channel in channels %}, coalesce(sum({{ channel }}), 0) as {{ channel }}{% endfor %}
     from {{ relation }}
+    where {{ in_built_days('interval_start') }}
     group by all
     {{ 'union all' if not loop.last }}
     {% endfor %}
@@ -22,7 +23,6 @@ with levels as (
 
 select meter_id, day
 from levels
-where day in (select cast(interval_start as date) from {{ ref('fct_energy_5min') }})
 group by meter_id, day
 having count(*) <> 4
     {% for channel in channels %} or min({{ channel }}) <> max({{ channel }}){% endfor %}

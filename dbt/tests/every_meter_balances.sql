@@ -14,4 +14,4 @@ traded as (
 select grid.meter_id, grid.interval_start
 from {{ source('market', 'grid_settlements') }} as grid
 left join traded using (zone, interval_start, meter_id, version)
-where coalesce(traded.traded_wh, 0) + grid.energy_wh <> grid.net_wh
+where {{ in_built_days('grid.interval_start') }} and coalesce(traded.traded_wh, 0) + grid.energy_wh <> grid.net_wh

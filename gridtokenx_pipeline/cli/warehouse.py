@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,7 +46,8 @@ def sql(
     elif json_:
         typer.echo(json.dumps(frame.to_dicts(), default=_text, indent=2))
     else:
-        with pl.Config(tbl_rows=200, tbl_cols=-1, tbl_hide_dataframe_shape=True, fmt_str_lengths=80, tbl_width_chars=200):
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else -1
+        with pl.Config(tbl_rows=200, tbl_cols=-1, tbl_hide_dataframe_shape=True, fmt_str_lengths=80, tbl_width_chars=width):
             typer.echo(str(frame))
 
 

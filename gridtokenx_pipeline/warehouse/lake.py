@@ -131,7 +131,9 @@ class Warehouse:
 
     def _attach(self, connection: duckdb.DuckDBPyConnection) -> None:
         mode = ", READ_ONLY" if self.read_only else ""
-        connection.execute(f"ATTACH IF NOT EXISTS '{self.attach_uri}' AS {LAKE} (DATA_PATH '{self.files}/'{mode})")
+        # The catalog remembers where its files were when it was made; a data directory that was moved or restored is elsewhere.
+        place = f"DATA_PATH '{self.files}/', OVERRIDE_DATA_PATH true"
+        connection.execute(f"ATTACH IF NOT EXISTS '{self.attach_uri}' AS {LAKE} ({place}{mode})")
         connection.execute(f"USE {LAKE}")
 
     def close(self) -> None:
@@ -153,7 +155,10 @@ class Warehouse:
     def read(self, table: Table, where: str = "true", parameters: Sequence[Any] = ()) -> pl.DataFrame:
         """Return rows of `table` as a pipeline frame, ordered by the table's key."""
         columns = ", ".join(
-            f"CAST({column.name} * 1000 AS BIGINT) AS {column.frame_name}" if column.type is Type.ENERGY else column.name
+            # Widened first: the product of a full DECIMAL(18,3) does not fit the type of its factors.
+            f"CAST({column.name}::DECIMAL(21,3) * 1000 AS BIGINT) AS {column.frame_name}"
+            if column.type is Type.ENERGY
+            else column.name
             for column in table.columns
         )
         order = ", ".join(table.key)

@@ -153,7 +153,12 @@ class SqliteLandingStore:
             if first is None:
                 break
             group, last = self._gather(first)
-            self._land(group)
+            try:
+                self._land(group)
+            except Exception as error:
+                # Without this thread every sender would wait for ever, so no message may end it.
+                log.exception("landing failed: messages=%d", len(group))
+                self._fail(group, f"{type(error).__name__}: {error}")
             if last:
                 break
         self._close_connection()
@@ -207,12 +212,15 @@ class SqliteLandingStore:
         except (sqlite3.Error, OSError) as error:
             log.error("landing failed: segment=%s messages=%d error=%s", segment, len(group), error)
             self._close_connection()
-            failure = LandingUnavailable(f"{segment}: {error}")
-            self._resolve(group, lambda pending, _: pending.future.set_exception(failure))
+            self._fail(group, f"{segment}: {error}")
         else:
             # AUTOINCREMENT in one statement of the only writer: the rows follow each other.
             first = last - len(group) + 1
             self._resolve(group, lambda pending, index: pending.future.set_result(message_id(segment, first + index)))
+
+    def _fail(self, group: list[_Pending], reason: str) -> None:
+        failure = LandingUnavailable(reason)
+        self._resolve(group, lambda pending, _: pending.future.set_exception(failure))
 
     @staticmethod
     def _resolve(group: list[_Pending], settle: Callable[[_Pending, int], None]) -> None:

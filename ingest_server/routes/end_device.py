@@ -83,7 +83,7 @@ async def registration(request: web.Request) -> web.Response:
 async def enrol(request: web.Request) -> web.Response:
     """In-band registration: 201 for a new device where enrolment is open, 409 for a known one, 403 for another's identity."""
     state, peer = state_of(request), peer_of(request)
-    document = await read_document(request, state.options.max_body_bytes)
+    document = await read_document(request, state.options)
     posted = document.decode(EndDevice)
     _check_identity(peer, posted)
     if peer.device is not None:

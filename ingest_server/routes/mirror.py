@@ -72,7 +72,7 @@ async def mirror_usage_point_list(request: web.Request) -> web.Response:
 async def post_mirror_usage_point(request: web.Request) -> web.Response:
     """Create a mirror (201) or overwrite the one with the same mRID (204), with or without meter readings inside."""
     state, peer = state_of(request), peer_of(request)
-    document = await read_document(request, state.options.max_body_bytes)
+    document = await read_document(request, state.options)
     mup = document.decode(MirrorUsagePoint)
     mrid = _check_mirror(peer, mup)
     await _land(request, document)
@@ -101,7 +101,7 @@ async def mirror_usage_point(request: web.Request) -> web.Response:
 async def post_readings(request: web.Request) -> web.Response:
     """Land a MirrorMeterReading or a list of them. The Location is the mirror: readings have no other address here."""
     mirror = await _own(request)
-    document = await read_document(request, state_of(request).options.max_body_bytes)
+    document = await read_document(request, state_of(request).options)
     if document.name == "MirrorMeterReading":
         readings = [document.decode(MirrorMeterReading)]
     elif document.name == "MirrorMeterReadingList":

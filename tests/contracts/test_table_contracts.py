@@ -133,7 +133,7 @@ def test_conform_names_every_column_with_forbidden_nulls():
 
 def test_conform_counts_and_shows_repeated_keys():
     rows = [ROW, {**ROW, "count": 2}, {**ROW, "meter_id": "B"}]
-    with pytest.raises(ContractViolation, match="2 rows repeat a key, such as .*'meter_id': 'A'"):
+    with pytest.raises(ContractViolation, match=r"2 rows repeat a key, such as .*'meter_id': 'A'"):
         METERED.conform(_frame(*rows))
 
 

@@ -38,12 +38,12 @@ from ingest_server.landing.sqlite import SqliteLandingStore
 from ingest_server.landing.store import RawMessage
 from ingest_server.operational.registry import Registry
 
-START = dt.datetime(2026, 1, 15, 18, 40, tzinfo=dt.UTC)
+START = dt.datetime(2026, 1, 15, 18, 30, tzinfo=dt.UTC)
 INTERVALS = 40
 STEP = dt.timedelta(seconds=15)
 END = START + INTERVALS * STEP
 HOUR = dt.timedelta(hours=1)
-# Both market intervals have closed: the last ends at 18:50, and the watermark is 60 s.
+# Both market intervals have closed: the last ends at 18:40, and the watermark is 60 s.
 AFTERWARDS = END + dt.timedelta(minutes=2)
 
 # Milli-Wh of each 15 s: (generation, load, charge, discharge), of which the i-th interval has i-dependent odd amounts more.

@@ -10,6 +10,7 @@ import pytest
 from line_campus import GENERATION, START, STEP, Message, with_values
 
 from gridtokenx_pipeline.contracts import certificates, core, market, settlement
+from gridtokenx_pipeline.warehouse import Append
 from ieee2030_5.xml import encode
 
 FAULTS = ("out_of_range", "register_decreased", "negative", "unknown_unit", "reading_type_unknown", "future")
@@ -144,3 +145,30 @@ def test_the_sensor_skips_where_there_is_no_warehouse(enrolled):
         ticked = sensor.evaluate_tick(context)
     assert ticked.run_requests == []
     assert "no warehouse" in ticked.skip_message
+
+
+def test_the_sensor_leaves_to_the_tick_what_the_tick_covers(disturbed, copied):
+    """The tick reads the current hour and the one before it; readings of those are not late."""
+    campus = copied(disturbed)
+    repository = campus.definitions.get_repository_def()
+    (template,) = campus.read(core.READINGS).head(1).to_dicts()
+    evening = START.replace(hour=20, minute=0)
+    cases = [(1, "still the same hour"), (61, "the hour before"), (121, "late"), (181, "later")]
+    rows = [
+        template
+        | {
+            "interval_start": evening - dt.timedelta(minutes=minutes),
+            "received_at": evening - dt.timedelta(seconds=1),
+            "message_id": text,
+        }
+        for minutes, text in cases
+    ]
+    frame = core.READINGS.conform(pl.DataFrame(rows, schema=core.READINGS.frame_schema()))
+    with campus.writer() as warehouse:
+        warehouse.commit(Append(core.READINGS, frame))
+    with dg.build_sensor_context(
+        instance=campus.instance, resources={"stores": campus.stores()}, repository_def=repository
+    ) as context:
+        ticked = repository.get_sensor_def("late_readings").evaluate_tick(context)
+    # Received at 19:59:59, of which the tick covers 18:00 and 19:00.
+    assert [request.partition_key for request in ticked.run_requests] == ["2026-01-15-16:00", "2026-01-15-17:00"]

@@ -48,8 +48,7 @@ def build(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
         # The warehouse's connection would hold a snapshot open beside dbt's own.
         stores.warehouse.connect()
         stores.warehouse.close()
-        arguments = ["build", "--event-time-start", f"{start:%Y-%m-%d}", "--event-time-end", f"{end:%Y-%m-%d}"]
-        for event in project.stream(stores.settings, arguments):
+        for event in project.build(stores.settings, start.date(), end.date()):
             message = DbtCoreCliEventMessage(raw_event=event, event_history_metadata={})
             yield from message.to_default_asset_events(manifest, translator, context, project.target_dir(stores.settings))
 

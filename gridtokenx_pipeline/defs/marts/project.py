@@ -6,6 +6,7 @@ of the project changed.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import threading
@@ -63,10 +64,16 @@ def invoke(settings: Settings, arguments: Sequence[str], on_event: Callable[[dic
         raise DbtFailed("; ".join(failed) or str(outcome.exception or "dbt failed"))
 
 
-def stream(settings: Settings, arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Run dbt in a thread of this process and yield its events as they come; raises `DbtFailed` at the end."""
+def build(settings: Settings, start: dt.date, end: dt.date) -> Iterator[dict[str, Any]]:
+    """Build models and tests for the days `start` to `end` (exclusive) in a thread of this process, yielding events as they come.
+
+    Raises `DbtFailed` at the end. The days are event-time flags and environment variables, because changed `--vars` would make
+    dbt parse the whole project again.
+    """
     import queue
 
+    os.environ["GRIDTOKENX_MARTS_START"], os.environ["GRIDTOKENX_MARTS_END"] = start.isoformat(), end.isoformat()
+    arguments = ["build", "--event-time-start", start.isoformat(), "--event-time-end", end.isoformat()]
     events: queue.SimpleQueue[dict[str, Any] | BaseException | None] = queue.SimpleQueue()
 
     def work() -> None:
