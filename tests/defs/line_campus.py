@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-import sqlite3
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -188,15 +187,8 @@ class Campus:
         return found
 
     def copy(self, data: Path) -> Campus:
-        """The same campus in another directory. The lake is moved along: its catalog remembers where its files are."""
+        """The same campus in another directory. The lake is moved along, which a data directory must bear."""
         shutil.copytree(self.data, data, ignore=shutil.ignore_patterns("*.lock"), copy_function=_copy_or_link)
-        catalog = data / "warehouse" / "catalog.sqlite"
-        if catalog.exists():
-            with contextlib.closing(sqlite3.connect(catalog)) as connection, connection:
-                moved = connection.execute(
-                    "UPDATE ducklake_metadata SET value = ? WHERE key = 'data_path'", (f"{data / 'warehouse' / 'files'}/",)
-                )
-                assert moved.rowcount == 1
         copied = Campus(data, self.config_path, self.definitions, self.instance)
         copied.runs, copied.labels = dict(self.runs), dict(self.labels)
         return copied

@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import tempfile
 from asyncio.subprocess import PIPE
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,25 @@ async def test_failed_commit_raises_keeps_nothing_and_leaves_no_gap(tmp_path: Pa
     assert await store.append(message(2)) == "20260301T12-w0-000000002"
     store.close()
     assert [m.body for m in SqliteLandingReader(tmp_path).read("20260301T12-w0")] == [message(1).body, message(2).body]
+
+
+async def test_message_that_cannot_be_stored_does_not_end_the_store(tmp_path: Path) -> None:
+    store = SqliteLandingStore(tmp_path)
+    # A lone surrogate is what a header byte that is not UTF-8 becomes.
+    for poison in (replace(message(1), content_type="a\udcff"), replace(message(1), body_sha256=object())):
+        with pytest.raises(LandingUnavailable):
+            await asyncio.wait_for(store.append(poison), 10)
+    assert await asyncio.wait_for(store.append(message(2)), 10) == "20260301T12-w0-000000001"
+    store.close()
+
+
+async def test_groups_above_what_a_statement_can_bind_are_split(tmp_path: Path) -> None:
+    store = SqliteLandingStore(tmp_path, max_group=100_000, max_wait_s=0.5)
+    ids = await asyncio.gather(*(store.append(message(n)) for n in range(3500)))
+    store.close()
+    read = SqliteLandingReader(tmp_path).read("20260301T12-w0")
+    assert [m.message_id for m in read] == list(ids)
+    assert [m.body for m in read] == [message(n).body for n in range(3500)]
 
 
 async def test_segment_that_cannot_be_opened_is_reported_and_recovered_from(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
+from dataclasses import replace
 
 import pytest
-from ingest_harness import SEP, Server, mup, mup_with_types, readings
+from ingest_harness import SEP, Pki, Server, mup, mup_with_types, readings, serving
 
 from ieee2030_5.resources import Error, MirrorMeterReading, MirrorUsagePoint, MirrorUsagePointList
 from ieee2030_5.xml import decode, encode, parse
+from ingest_server.options import ServerOptions
 
 
 async def create(server: Server, name: str = "METER_A", mrid: str = "AB" * 16) -> str:
@@ -217,6 +219,32 @@ async def test_pipelined_posts_with_padded_length_are_answered_in_order(server: 
     writer.close()
     assert statuses == [201] * 7 + [404] + [201] * 6
     assert [m.body for m in server.landed()[1:]] == bodies[:7] + bodies[8:]
+
+
+async def test_content_type_that_is_not_utf8_is_landed_escaped_and_blocks_nobody(server: Server) -> None:
+    location = await create(server)
+    body = readings(0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=server.pki.client("METER_A"))
+    head = f"POST {location} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\nContent-Type: application/sep+xml; x="
+    writer.write(head.encode() + b'"\xff"\r\n\r\n' + body)
+    assert (await asyncio.wait_for(reader.readline(), 10)).split()[1] == b"201"
+    writer.close()
+    assert server.landed()[-1].content_type == 'application/sep+xml; x="\\udcff"'
+    async with server.session("METER_B").post("/mup", data=mup(server.pki.devices["METER_B"].lfdi), headers=SEP) as response:
+        assert response.status == 201
+
+
+async def test_body_that_does_not_come_is_408_and_the_connection_ends(options: ServerOptions, pki: Pki) -> None:
+    async with serving(replace(options, body_timeout_s=0.3), pki) as server:
+        location = await create(server)
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=pki.client("METER_A"))
+        writer.write(f"POST {location} HTTP/1.1\r\nHost: x\r\nContent-Type: application/sep+xml\r\n".encode())
+        writer.write(b"Content-Length: 900\r\n\r\n<Mirror")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        assert head.startswith(b"HTTP/1.1 408 ")
+        assert b"\r\nConnection: close\r\n" in head
+        writer.close()
+        assert [m.path for m in server.landed()] == ["/mup"]
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,20 @@ async def test_graceful_stop_finishes_what_it_began(options: ServerOptions, pki:
     assert len(landed(options.landing_dir)) == 2
 
 
+async def test_bytes_that_are_not_http_are_one_line_of_warning(options: ServerOptions, pki: Pki, start) -> None:
+    server = start(options)
+    port = int((await server.ready()).rpartition(":")[2])
+    for nonsense in (b"GET /\xff HTTP/1.1\r\n\r\n", b"GET /tm HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 1000 + b"\r\n"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=pki.client("METER_A"))
+        writer.write(nonsense)
+        assert (await reader.readline()).split()[1] == b"400"
+        writer.close()
+    assert await asyncio.to_thread(server.stop) == 0
+    lines = [e for e in server.events() if e["event"].startswith("not HTTP")]
+    assert [(e["level"], "exception" in e) for e in lines] == [("WARNING", False)] * 2
+    assert not [e for e in server.events() if e["level"] == "ERROR"]
+
+
 async def test_taken_port_is_named(options: ServerOptions, start, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -174,5 +188,7 @@ def test_options_survive_json(options: ServerOptions) -> None:
         ServerOptions.from_json("{}")
     with pytest.raises(ValueError, match="keepalive_s"):
         replace(options, keepalive_s=15)
+    with pytest.raises(ValueError, match="body_timeout_s"):
+        replace(options, body_timeout_s=0)
     with pytest.raises(ValueError, match="port"):
         replace(options, port=70000)
