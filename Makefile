@@ -37,7 +37,7 @@ test: setup ## run lint, type checks and all tests: make test ARGS="-m 'not e2e'
 	@echo "Types"
 	@$(BIN)/mypy
 	@echo "Tests"
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
 
 bench: setup ## run the benchmarks
 	@$(BIN)/gridtokenx bench --json $(ARGS)

@@ -60,7 +60,7 @@ async def read_document(request: web.Request, options: ServerOptions) -> Documen
     if request.content_length is not None and request.content_length > max_bytes:
         raise Refusal(413, f"body of {request.content_length} bytes, limit {max_bytes}")
     try:
-        async with asyncio.timeout(None):
+        async with asyncio.timeout(options.body_timeout_s):
             body = await request.read()
     except TimeoutError:
         raise Refusal(408, f"body not complete after {options.body_timeout_s:g} s") from None
@@ -81,7 +81,7 @@ def raw_message(request: web.Request, peer: Peer, body: bytes, received_at: dt.d
         device_lfdi=peer.lfdi,
         method=request.method,
         path=request.path,
-        content_type=request.headers.get("Content-Type", ""),
+        content_type=_storable(request.headers.get("Content-Type", "")),
         body=body,
         body_sha256=hashlib.sha256(body).hexdigest(),
         source="sep2",

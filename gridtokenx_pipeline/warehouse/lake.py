@@ -118,7 +118,8 @@ class Warehouse:
             self.directory.mkdir(parents=True, exist_ok=True)
             directory = str(ensure_extension_directory(self.extensions))
             connection = duckdb.connect(":memory:", config={"extension_directory": directory})
-            connection.execute("LOAD ducklake; LOAD sqlite_scanner; SET TimeZone = 'UTC'")
+            # Under `python -c` DuckDB believes a person is watching and draws progress into standard output.
+            connection.execute("LOAD ducklake; LOAD sqlite_scanner; SET TimeZone = 'UTC'; SET enable_progress_bar = false")
             _retrying()(self._attach, connection)
             self._connection = connection
             if not self.read_only:

@@ -40,7 +40,7 @@ def _integer(name: str, low: int, high: int) -> SimpleType:
 
     def read(text: str) -> int:
         # Nearly all are plain digits. Others need the pattern: int() would take underscores and digits of any script too.
-        if not (text.isdecimal() and len(text) <= 20):
+        if not (text.isdecimal() and text.isascii() and len(text) <= 20):
             text = text.strip()
             if not _INTEGER.fullmatch(text):
                 raise ValueError(f"{text[:64]!r} is not an integer")

@@ -89,7 +89,7 @@ class SqliteLandingStore:
     ) -> None:
         self._directory = Path(directory)
         self._worker = worker
-        self._max_group = max_group
+        self._max_group = min(max_group, _MAX_ROWS)
         self._max_wait_s = max_wait_s
         self._directory.mkdir(parents=True, exist_ok=True)
         self._lock = self._take_lock(lock_wait_s)
@@ -155,7 +155,7 @@ class SqliteLandingStore:
             group, last = self._gather(first)
             try:
                 self._land(group)
-            except ZeroDivisionError as error:
+            except Exception as error:
                 # Without this thread every sender would wait for ever, so no message may end it.
                 log.exception("landing failed: messages=%d", len(group))
                 self._fail(group, f"{type(error).__name__}: {error}")

@@ -149,13 +149,18 @@ async def test_message_that_cannot_be_stored_does_not_end_the_store(tmp_path: Pa
     store.close()
 
 
-async def test_groups_above_what_a_statement_can_bind_are_split(tmp_path: Path) -> None:
+async def test_groups_above_what_a_statement_can_bind_are_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    commit = SqliteLandingStore._commit
+    monkeypatch.setattr(SqliteLandingStore, "_commit", lambda s, name, group: (sizes.append(len(group)), commit(s, name, group)))
     store = SqliteLandingStore(tmp_path, max_group=100_000, max_wait_s=0.5)
     ids = await asyncio.gather(*(store.append(message(n)) for n in range(3500)))
     store.close()
     read = SqliteLandingReader(tmp_path).read("20260301T12-w0")
     assert [m.message_id for m in read] == list(ids)
     assert [m.body for m in read] == [message(n).body for n in range(3500)]
+    # 32,766 values is the limit of SQLite as distributed, and a message has ten.
+    assert max(sizes) * 10 <= 32_766
 
 
 async def test_segment_that_cannot_be_opened_is_reported_and_recovered_from(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -18,6 +20,13 @@ END = after(3600)
 # DECIMAL(18,3) holds fifteen digits of watt-hours and three of milli-watt-hours.
 LARGEST = 10**18 - 1
 MICROSECOND = 1e-6
+RIVAL = """
+import sqlite3, sys
+catalog = sqlite3.connect(sys.argv[1], isolation_level=None)
+catalog.execute("BEGIN IMMEDIATE")
+print("holds", flush=True)
+sys.stdin.readline()
+"""
 
 
 def _readings(*values: dict) -> pl.DataFrame:
@@ -194,27 +203,29 @@ def test_a_commit_is_all_or_nothing(
     assert [w.changed for w in lake.commit(*sound)] == [True, True]
 
 
-def test_a_lost_race_is_tried_again(lake: Warehouse, extensions):
-    """Another writer commits to the same table between this writer's read and its commit."""
-    lake.commit(Replace(core.READINGS, _at(0)))
-    with Warehouse(lake.directory, extensions) as rival:
-        rival.connect()
-        original, tries = lake._apply_one, []
+def test_a_lost_race_is_tried_again(lake: Warehouse, snapshots: Callable[[], int], monkeypatch: pytest.MonkeyPatch):
+    """Another process has the catalog when this one wants to write, and gives it back when this one has failed."""
+    before, apply, failures = snapshots(), lake._apply, []
+    # A process of its own: the locks of SQLite are the process's.
+    with subprocess.Popen(
+        [sys.executable, "-c", RIVAL, str(lake.catalog)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as rival:
+        assert rival.stdout.readline() == "holds\n"
 
-        def interrupted(connection, change):
-            written = original(connection, change)
-            tries.append(written)
-            if len(tries) == 1:
-                rival.commit(Replace(core.READINGS, _at(0, quality_flags=9), HOUR, END))
-            return written
+        def watched(changes):
+            try:
+                return apply(changes)
+            except duckdb.Error as error:
+                failures.append(str(error))
+                rival.communicate("go\n")
+                raise
 
-        lake._apply_one = interrupted
-        try:
-            lake.commit(Replace(core.READINGS, _at(15, 30), HOUR, END))
-        finally:
-            del lake._apply_one
-    assert len(tries) == 2
-    assert lake.read(core.READINGS)["received_at"].to_list() == [after(15), after(30)]
+        monkeypatch.setattr(lake, "_apply", watched)
+        written = lake.commit(Append(raw.MESSAGES, _messages("a")), Replace(core.READINGS, _at(15, 30)))
+    assert len(failures) == 1
+    assert "locked" in failures[0]
+    assert [w.rows for w in written] == [1, 2]
+    assert snapshots() == before + 1
 
 
 def test_reads_are_ordered_by_key_and_take_parameters(lake: Warehouse):

@@ -21,11 +21,25 @@ from .assets import SETTLED
     description="Every metered Wh is settled once; Wh and money of the trades sum to zero; prices lie between the tariffs.",
 )
 def market_balances(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
-    """Check the invariants on the window; unsettled intervals are also compared with the energy they came from."""
-    intervals, trades, grid = (
-        stores.warehouse.read_window(t, start, end) for t in (market.INTERVALS, market.TRADES, market.GRID_SETTLEMENTS)
+    """Check the invariants on the window; intervals that are not settled yet are also compared with the energy they came from."""
+    frames = [
+        stores.warehouse.read_window(table, start, end) for table in (market.INTERVALS, market.TRADES, market.GRID_SETTLEMENTS)
+    ]
+    intervals, trades, grid = frames
+    settled = intervals.filter(pl.col("state") == SETTLED).select("zone", "interval_start").unique()
+    energy = stores.warehouse.read_window(core.ENERGY_5MIN, start, end)
+    changeable = [frame.join(settled, on=settled.columns, how="anti") for frame in (*frames, energy)]
+    rules = stores.settings.market
+    violations = pl.concat(
+        [
+            market_violations(
+                *(frame.join(settled, on=settled.columns, how="semi") for frame in frames), max_partners=rules.max_partners
+            ),
+            market_violations(
+                *changeable[:3], max_partners=rules.max_partners, positions=positions(changeable[3], rules.completeness_min_pct)
+            ),
+        ]
     )
-    violations = market_violations(intervals, trades, grid, max_partners=stores.settings.market.max_partners)
     return from_violations(violations, intervals=len(intervals), trades=len(trades), grid_settlements=len(grid))
 
 
