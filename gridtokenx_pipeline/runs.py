@@ -95,14 +95,15 @@ class Runner:
     def _run(self, job: str, first: str, last: str) -> JobOutcome:
         import dagster as dg
 
-        from gridtokenx_pipeline.defs.partitions import range_tags
+        from gridtokenx_pipeline.defs.partitions import one_run
 
+        partition, tags = one_run(first, last)
         with dg.DagsterInstance.get() as instance:
             outcome = (
                 self._loaded()
                 .resolve_job_def(job)
                 .execute_in_process(
-                    instance=instance, tags=dict(range_tags(first, last)), raise_on_error=False, run_config=_QUIET
+                    instance=instance, partition_key=partition, tags=dict(tags), raise_on_error=False, run_config=_QUIET
                 )
             )
         failed = []

@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import cast
 
 from ieee2030_5.enums import AccumulationBehaviour, Commodity, DataQualifier, FlowDirection, Kind, Phase, Uom
@@ -164,8 +165,8 @@ async def _connect(port: int, ca: str, targets: list[Target]) -> list[_Meter]:
     for target in targets:
         context = client_context(ca, target.certificate, target.key)
         _, meter = await loop.create_connection(
-            lambda target=target: _Meter(target), "127.0.0.1", port, ssl=context, server_hostname="localhost"
-        )  # fmt: skip
+            partial(_Meter, target), "127.0.0.1", port, ssl=context, server_hostname="localhost"
+        )
         meters.append(meter)
     return meters
 

@@ -46,7 +46,7 @@ def hourly_check(
             start, end = window(context)
             spans = list(hours(start, end))
             whole = body(stores, start, end)
-            if len(spans) > 1:
+            if not context.op_execution_context.has_partition_key:
                 for first, last in spans:
                     hour = whole if whole.passed else body(stores, first, last)
                     context.op_execution_context.log_event(

@@ -48,6 +48,9 @@ def day_key(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).strftime(DAY_FORMAT)
 
 
-def range_tags(first: str, last: str) -> Mapping[str, str]:
-    """Return the tags that make one run of the partitions `first` to `last`."""
-    return {RANGE_START: first, RANGE_END: last}
+def one_run(first: str, last: str) -> tuple[str | None, Mapping[str, str]]:
+    """Return partition key and tags that make one run of the partitions `first` to `last`.
+
+    A single partition is named by its key: Dagster files what a check of a range says under no partition at all.
+    """
+    return (first, {}) if first == last else (None, {RANGE_START: first, RANGE_END: last})

@@ -10,7 +10,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from gridtokenx_pipeline.warehouse import Warehouse, WarehouseMissing
 
 from . import watermarks
-from .partitions import HOUR, day_key, hour_key, range_tags
+from .partitions import HOUR, day_key, hour_key, one_run
 from .resources import Stores
 
 CATCH_UP = dt.timedelta(days=7)
@@ -40,7 +40,8 @@ def build_schedules(jobs: dict[str, UnresolvedAssetJobDefinition]) -> list[dg.Sc
         """Land, validate, clear, certify and settle what has come since the last tick."""
         now = context.scheduled_execution_time.astimezone(dt.UTC)
         first = first_hour(stores, now)
-        return dg.RunRequest(run_key=f"tick-{now:%Y%m%dT%H%M}", tags=range_tags(hour_key(first), hour_key(now)))
+        partition, tags = one_run(hour_key(first), hour_key(now))
+        return dg.RunRequest(run_key=f"tick-{now:%Y%m%dT%H%M}", partition_key=partition, tags=tags)
 
     @dg.schedule(job=jobs["line"], cron_schedule="15 * * * *", execution_timezone="UTC")
     def hour_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
@@ -52,6 +53,7 @@ def build_schedules(jobs: dict[str, UnresolvedAssetJobDefinition]) -> list[dg.Sc
     def marts_every_quarter_hour(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
         """Build the marts of today, and of yesterday in the day's first hour."""
         now = context.scheduled_execution_time.astimezone(dt.UTC)
-        yield dg.RunRequest(run_key=f"marts-{now:%Y%m%dT%H%M}", tags=range_tags(day_key(now - HOUR), day_key(now)))
+        partition, tags = one_run(day_key(now - HOUR), day_key(now))
+        yield dg.RunRequest(run_key=f"marts-{now:%Y%m%dT%H%M}", partition_key=partition, tags=tags)
 
     return [every_five_minutes, hour_close, marts_every_quarter_hour]

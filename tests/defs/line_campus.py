@@ -26,7 +26,7 @@ from campus_simulator.meter import MeterMemory, Series
 from campus_simulator.models import Building, Window
 from gridtokenx_pipeline import clock, config
 from gridtokenx_pipeline.contracts import TABLES, Table
-from gridtokenx_pipeline.defs.partitions import hour_key, range_tags
+from gridtokenx_pipeline.defs.partitions import hour_key, one_run
 from gridtokenx_pipeline.defs.resources import Stores
 from gridtokenx_pipeline.runs import _QUIET
 from gridtokenx_pipeline.solana import keys
@@ -217,11 +217,13 @@ class Campus:
     def run(self, job: str, first: dt.datetime = START, last: dt.datetime = END, now: dt.datetime = AFTERWARDS) -> Run:
         """Run a job for the hours (or, for the marts, days) that hold `first` to `last`, with the clock at `now`."""
         name = (lambda moment: f"{moment:%Y-%m-%d}") if job == "marts" else hour_key
+        partition, tags = one_run(name(first), name(last))
         with clock_at(now), environment_kept():
             outcome = self.definitions.resolve_job_def(job).execute_in_process(
                 instance=self.instance,
                 resources={"stores": self.stores()},
-                tags=dict(range_tags(name(first), name(last))),
+                partition_key=partition,
+                tags=dict(tags),
                 raise_on_error=False,
                 run_config=_QUIET,
             )
@@ -281,7 +283,8 @@ class Run:
 
     def __init__(self, outcome: dg.ExecuteInProcessResult) -> None:
         self.success = outcome.success
-        self.checks = {check.check_name: check for check in outcome.get_asset_check_evaluations()}
+        self.evaluations = outcome.get_asset_check_evaluations()
+        self.checks = {check.check_name: check for check in self.evaluations}
         self.failed_steps = {event.step_key: _causes(event) for event in outcome.all_events if event.is_step_failure}
         self.materialized = {"/".join(m.asset_key.path) for m in _materializations(outcome)}
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections import defaultdict
 
 import polars as pl
 import pytest
-from line_campus import INTERVALS, rpc
+from line_campus import INTERVALS, START, rpc
 
 from gridtokenx_pipeline.contracts import TABLES, certificates, core, market, settlement
+from gridtokenx_pipeline.defs.partitions import hour_key
 from gridtokenx_pipeline.solana.receipts import read_receipts
 
 ENERGIES = ("generation", "load", "charge", "discharge", "import", "export")
@@ -137,3 +139,18 @@ def _memo_lines(campus, signature: str) -> list[str]:
         campus.settings.settlement.rpc_url, "getTransaction", signature, {"encoding": "json", "maxSupportedTransactionVersion": 0}
     )
     return [line for line in found["meta"]["logMessages"] if "gtx1:" in line]
+
+
+def test_every_hour_of_a_range_has_its_own_evaluation_of_each_check(settled):
+    """Dagster keeps a partitioned check's state by partition; an hour without an evaluation would show as skipped."""
+    first = START - dt.timedelta(hours=1)
+    run = settled.run("tick", first, START)
+    assert run.success, run.failed_steps
+    seen: defaultdict[str, set[str | None]] = defaultdict(set)
+    for evaluation in run.evaluations:
+        seen[evaluation.check_name].add(evaluation.partition)
+    hours = {hour_key(first), hour_key(START)}
+    assert seen
+    assert all(hours <= partitions for partitions in seen.values())
+    single = settled.run("settle", START, START)
+    assert {evaluation.partition for evaluation in single.evaluations} == {hour_key(START)}

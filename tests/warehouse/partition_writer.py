@@ -13,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import pyarrow  # noqa: F401 (so that nothing is left to import when the writers start)
 from lake_rows import HOUR, rows
 
 from gridtokenx_pipeline.contracts import core, raw
@@ -24,6 +25,7 @@ DAY = dt.timedelta(days=1)
 
 def main() -> None:
     number, directory, extensions, go, partitions = sys.argv[1:]
+    print("ready", flush=True)
     while not Path(go).exists():
         time.sleep(0.01)
     with Warehouse(Path(directory), Path(extensions)) as warehouse:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import duckdb
@@ -12,7 +13,7 @@ from gridtokenx_pipeline.contracts import core, raw
 from gridtokenx_pipeline.warehouse import Warehouse
 
 WRITERS = 2
-PARTITIONS = 4
+PARTITIONS = 3
 # One statement, so one snapshot: how many readings each message claims, and how many there are.
 CLAIMS = """
 SELECT o.message_id, o.accepted, count(r.meter_id) AS present, count(DISTINCT r.energy_wh) AS sizes, any_value(m.sequence) AS sequence
@@ -29,16 +30,17 @@ def test_writers_and_a_reader_at_once_lose_and_tear_nothing(tmp_path: Path, exte
     own_extensions = tmp_path / "extensions"
     script = Path(__file__).with_name("partition_writer.py")
     arguments = [str(directory), str(own_extensions), str(go), str(PARTITIONS)]
-    writers = [
-        subprocess.Popen([sys.executable, str(script), str(n), *arguments], stderr=subprocess.PIPE, text=True)
-        for n in range(WRITERS)
-    ]
+    command = [sys.executable, str(script)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    writers = [subprocess.Popen([*command, str(number), *arguments], **pipes) for number in range(WRITERS)]
     seen: list[dict] = []
     try:
+        assert [writer.stdout.readline() for writer in writers] == ["ready\n"] * WRITERS
         go.touch()
         reader = Warehouse(directory, extensions, read_only=True)
         while any(writer.poll() is None for writer in writers):
-            if not directory.joinpath("catalog.sqlite").exists():
+            time.sleep(0.3)
+            if not reader.catalog.exists():
                 continue
             try:
                 claims = reader.query(CLAIMS).to_dicts()

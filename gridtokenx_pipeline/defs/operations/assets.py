@@ -6,11 +6,19 @@ import polars as pl
 from gridtokenx_pipeline.contracts import core
 from gridtokenx_pipeline.warehouse import Replace
 
+from ..partitions import DAYS, SINGLE_RUN
 from ..resources import Stores
 from ..specs import WAREHOUSE_POOL, result, spec
 
 
-@dg.multi_asset(name="list_meters", specs=[spec(core.METERS)], pool=WAREHOUSE_POOL)
+# Partitioned like the marts, whose job it belongs to: a job has one kind of partition.
+@dg.multi_asset(
+    name="list_meters",
+    specs=[spec(core.METERS, partitions_def=DAYS)],
+    partitions_def=DAYS,
+    backfill_policy=SINGLE_RUN,
+    pool=WAREHOUSE_POOL,
+)
 def list_meters(stores: Stores) -> dg.MaterializeResult:
     """Join the configuration with the device registry; of several devices of a meter the active, latest one counts."""
     devices = sorted(
