@@ -26,7 +26,7 @@ from campus_simulator.meter import MeterMemory, Series
 from campus_simulator.models import Building, Window
 from gridtokenx_pipeline import clock, config
 from gridtokenx_pipeline.contracts import TABLES, Table
-from gridtokenx_pipeline.defs.partitions import hour_key, one_run
+from gridtokenx_pipeline.defs.partitions import RANGE_END, RANGE_START, hour_key, one_run
 from gridtokenx_pipeline.defs.resources import Stores
 from gridtokenx_pipeline.runs import _QUIET
 from gridtokenx_pipeline.solana import keys
@@ -218,6 +218,9 @@ class Campus:
         """Run a job for the hours (or, for the marts, days) that hold `first` to `last`, with the clock at `now`."""
         name = (lambda moment: f"{moment:%Y-%m-%d}") if job == "marts" else hour_key
         partition, tags = one_run(name(first), name(last))
+        if job == "audit":
+            # A job of checks alone has no partitions of its own to name one of.
+            partition, tags = None, {RANGE_START: name(first), RANGE_END: name(last)}
         with clock_at(now), environment_kept():
             outcome = self.definitions.resolve_job_def(job).execute_in_process(
                 instance=self.instance,
