@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import socket
@@ -28,14 +29,19 @@ class PortTaken(ServiceFailed):
 
 
 def require_free(host: str, port: int, service: str, option: str) -> None:
-    """Raise `PortTaken` when `port` on `host` cannot be listened on; `option` is the command-line option that changes it."""
+    """Raise `PortTaken` when another process listens on `port`, and `ServiceFailed` when nobody may listen there.
+
+    `option` is the command-line option that changes the port.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
             # Binding succeeds beside a listener that shares its port (SO_REUSEPORT); connecting tells the truth.
             listening = _answers(host, port)
-        except OSError:
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise ServiceFailed(f"{service}: cannot listen on {host}:{port}: {error.strerror or error}") from None
             listening = True
     if listening:
         raise PortTaken(f"{service}: port {port} is taken by another process; choose another with {option}")
@@ -65,6 +71,7 @@ class Service:
     restarts: int = 0
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _stopping: bool = field(default=False, repr=False)
+    _asked: bool = field(default=False, repr=False)
 
     @property
     def pid(self) -> int | None:
@@ -74,7 +81,7 @@ class Service:
     def start(self) -> None:
         """Start the process; call it from the main thread, whose end is the children's end too."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self._stopping = False
+        self._stopping = self._asked = False
         with self.log.open("ab") as output:
             self._process = self._spawn(output)
         if self.stdin is not None:
@@ -130,10 +137,11 @@ class Service:
         self._stopping = True
 
     def ask_to_end(self) -> None:
-        """Send the stop signal and return at once."""
+        """Send the stop signal, once, and return at once."""
         self.expect_end()
-        if self.pid is not None:
+        if self.pid is not None and not self._asked:
             assert self._process is not None
+            self._asked = True
             self._process.send_signal(self.stop_signal)
 
     def stop(self) -> None:

@@ -37,6 +37,10 @@ def ensure_extension_directory(directory: Path) -> Path:
         target.mkdir(parents=True, exist_ok=True)
         # Processes of one stack start together: each writes a file of its own, and the last rename wins.
         partial = file.with_suffix(f".{os.getpid()}.partial")
-        shutil.copyfile(source, partial)
+        try:
+            partial.hardlink_to(source)
+        except OSError:
+            # Another file system, or one without links.
+            shutil.copyfile(source, partial)
         partial.replace(file)
     return directory

@@ -110,7 +110,7 @@ class Warehouse:
     def connect(self) -> duckdb.DuckDBPyConnection:
         """Return this object's connection, opened and attached on first use; a writer creates missing tables.
 
-        Raises `WarehouseMissing` when opened read-only before anything was written.
+        Raises `WarehouseMissing` when opened read-only before its tables were made.
         """
         if self._connection is None:
             if self.read_only and not self.catalog.exists():
@@ -122,12 +122,14 @@ class Warehouse:
             connection.execute("LOAD ducklake; LOAD sqlite_scanner; SET TimeZone = 'UTC'; SET enable_progress_bar = false")
             _retrying()(self._attach, connection)
             self._connection = connection
-            if not self.read_only:
-                try:
+            try:
+                if self.read_only:
+                    self._require_tables()
+                else:
                     self._ensure_tables(TABLES)
-                except BaseException:
-                    self.close()
-                    raise
+            except BaseException:
+                self.close()
+                raise
         return self._connection
 
     def _attach(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -239,6 +241,14 @@ class Warehouse:
             connection.register("change_frame", change.frame.sort(keys))
             connection.execute(f"INSERT INTO {table.full_name} BY NAME {_stored(table)}")
         return Written(table.full_name, len(change.frame), changed=True)
+
+    def _require_tables(self) -> None:
+        """Raise `WarehouseMissing` while the first writer is still making the tables, which it does in one commit."""
+        last = TABLES[-1]
+        where = f"database_name = '{LAKE}' AND schema_name = '{last.schema}' AND table_name = '{last.name}'"
+        found = self.connect().execute(f"SELECT 1 FROM duckdb_tables() WHERE {where}")
+        if found.fetchone() is None:
+            raise WarehouseMissing(f"the warehouse at {self.directory} is still being made: try again in a moment")
 
     def _ensure_tables(self, tables: Iterable[Table]) -> None:
         connection = self.connect()

@@ -103,6 +103,19 @@ def test_conform_names_every_missing_and_every_unexpected_column():
     assert "'energy_wh'" in unexpected
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (_frame().drop("at"), r"missing columns \['at'\], unexpected columns \[\]"),
+        (_frame().with_columns(surprise=pl.lit(1)), r"missing columns \[\], unexpected columns \['surprise'\]"),
+    ],
+    ids=["one missing", "one too many"],
+)
+def test_conform_takes_neither_less_nor_more(wrong: pl.DataFrame, message: str):
+    with pytest.raises(ContractViolation, match=message):
+        METERED.conform(wrong)
+
+
 def test_conform_names_every_wrong_type_with_what_it_should_be():
     wrong = _frame().with_columns(
         pl.col("count").cast(pl.Int64), pl.col("at").dt.replace_time_zone(None), pl.col("energy_milli_wh").cast(pl.Float64)

@@ -171,3 +171,27 @@ def test_a_taken_port_is_named_with_the_option_that_changes_it() -> None:
         with pytest.raises(PortTaken, match=f"ingest server: port {port} is taken.*--port"):
             require_free("127.0.0.1", port, "ingest server", "--port")
     require_free("127.0.0.1", port, "ingest server", "--port")
+
+
+def test_a_port_nobody_may_listen_on_is_not_called_taken() -> None:
+    with pytest.raises(ServiceFailed, match=r"cannot listen on 192\.0\.2\.1:8443") as refused:
+        require_free("192.0.2.1", 8443, "ingest server", "--port")
+    assert not isinstance(refused.value, PortTaken)
+
+
+def test_it_is_asked_to_end_once(make: Callable[..., Service]) -> None:
+    counting = (
+        "import signal, sys, time\n"
+        "def asked(*_):\n    print('asked', flush=True)\n"
+        "signal.signal(signal.SIGTERM, asked)\n"
+        "print('up', flush=True)\n"
+        "end = time.monotonic() + 1\n"
+        "while time.monotonic() < end:\n    time.sleep(0.05)\n"
+    )
+    service = make(counting)
+    service.start()
+    service.wait_healthy(20)
+    service.ask_to_end()
+    until(lambda: "asked" in service.log_tail())
+    service.stop()
+    assert service.log_tail().count("asked") == 1

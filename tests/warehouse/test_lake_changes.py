@@ -9,7 +9,7 @@ from decimal import Decimal
 import duckdb
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from lake_rows import HOUR, after, rows
 
@@ -45,8 +45,9 @@ def _messages(*names: str, **values: object) -> pl.DataFrame:
     return rows(raw.MESSAGES, *({"message_id": name, **values} for name in names))
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(energies=st.lists(st.integers(-LARGEST, LARGEST) | st.integers(-2001, 2001) | st.none(), min_size=1, max_size=40))
+@example(energies=[LARGEST, -LARGEST, 10**15 + 1, 2**53 + 1, 999, -1, 0, None])
 def test_energy_comes_back_to_the_milli_watt_hour(shared_lake: Warehouse, energies: list[int | None]):
     frame = _readings(*({"energy_milli_wh": e, "interval_start": after(15 * i)} for i, e in enumerate(energies)))
     shared_lake.commit(Replace(core.READINGS, frame))
