@@ -140,7 +140,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        **_: Any,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What `load()` was told, over the environment, over the file and the plan's aliases."""
         path = Path(init_settings().get("config") or os.environ.get("GRIDTOKENX_CONFIG") or cls.model_fields["config"].default)
