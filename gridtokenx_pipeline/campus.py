@@ -36,6 +36,7 @@ def simulator_options(settings: Settings, enrolment: Enrolment, base_url: str, s
     """Return how the fleet reaches the server and where it keeps its memory."""
     from campus_simulator.models import Site
     from campus_simulator.session import Options
+    from ieee2030_5.retry import Retry
 
     site = settings.site
     return Options(
@@ -44,6 +45,8 @@ def simulator_options(settings: Settings, enrolment: Enrolment, base_url: str, s
         site=Site(site.latitude, site.longitude, site.altitude_m, site.timezone),
         memory_dir=settings.simulator_dir,
         seed=seed,
+        # A server that was killed on a busy machine takes its time to come back; a meter has nothing better to do than wait.
+        retry=Retry(attempts=60, max_s=5.0),
     )
 
 
