@@ -54,12 +54,22 @@ class Battery:
 
         `surplus` is generation minus load, milli-Wh.
         """
+        return self.run(store, self.own_wish(surplus))
+
+    def own_wish(self, surplus: int) -> int:
+        """What the battery takes (positive) or gives (negative) of itself, milli-Wh, at a surplus of generation over load."""
         want = min(abs(surplus) * SHARE_NUMERATOR // SHARE_DENOMINATOR, self.per_interval)
-        if surplus > 0:
+        return want if surplus > 0 else -want
+
+    def run(self, store: Store, want: int) -> tuple[Store, int, int]:
+        """Take (positive) or give (negative) as much of `want` milli-Wh as power and store allow; returns as `step`."""
+        if want > 0:
             headroom = max(self.capacity - store.stored, 0)
+            want = min(want, self.per_interval)
             charge = max(min(want, ((headroom + 1) * _PPM - 1 - store.charge_carry) // EFFICIENCY), 0)
             gained, carry = divmod(charge * EFFICIENCY + store.charge_carry, _PPM)
             return Store(store.stored + gained, carry, store.discharge_carry), charge, 0
+        want = min(-want, self.per_interval)
         available = max(store.stored - self.reserve, 0)
         discharge = max(min(want, ((available + 1) * EFFICIENCY - 1 - store.discharge_carry) // _PPM), 0)
         spent, carry = divmod(discharge * _PPM + store.discharge_carry, EFFICIENCY)

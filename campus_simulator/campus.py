@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ieee2030_5.client import ClientError
-from ieee2030_5.pki import PkiError
+from ieee2030_5.keyfiles import PkiError, lfdi_of_file
 from ieee2030_5.xml import encode
 
 from . import noise
 from .device import interval_readings
+from .following import Following, new_following, orders_known
 from .memory import Entry, MemoryConflict, MeterStore, fingerprint
 from .meter import MeterMemory, Series, simulate
 from .models import Window
+from .orders import NO_ORDERS, Orders
 from .session import Device, MeterOutcome, Options, Session
 
 log = logging.getLogger(__name__)
@@ -58,23 +60,27 @@ def _ignore(_: MeterOutcome) -> None:
     pass
 
 
-def measure(fleet: Iterable[Device], window: Window, options: Options) -> dict[str, Series]:
-    """Simulate a window for every meter and record it in the meters' memories; readings by meter id.
+def check(fleet: Iterable[Device], window: Window, options: Options) -> None:
+    """Raise `MemoryConflict` for a window that a meter of the fleet cannot measure."""
+    store = MeterStore(options.memory_dir)
+    for device in fleet:
+        store.recall(device.building, options.site, window, options.seed)
 
-    Raises `MemoryConflict` for a window that a meter cannot measure, before anything is recorded.
+
+def measure(device: Device, window: Window, options: Options, orders: Orders = NO_ORDERS) -> tuple[Series, Orders]:
+    """Simulate a window for a meter that is given `orders` and record it in its memory; returns what it followed as well.
+
+    A meter that measured the window before followed what it was told then. Raises `MemoryConflict` for a window that it cannot
+    measure.
     """
     store = MeterStore(options.memory_dir)
-    measured: dict[str, Series] = {}
-    entries = []
-    for device in fleet:
-        building = device.building
-        before = store.recall(building, options.site, window, options.seed)
-        series = simulate(building, options.site, window, options.seed, before)
-        print_ = fingerprint(building, options.site, window.interval_s, options.seed)
-        entries.append(Entry(building, window.start_s, window.end_s, print_, before, series.memory))
-        measured[building.meter_id] = series
-    store.record(entries)
-    return measured
+    building = device.building
+    before = store.recall(building, options.site, window, options.seed)
+    told = store.told(building, window, orders)
+    series = simulate(building, options.site, window, options.seed, before, told)
+    print_ = fingerprint(building, options.site, window.interval_s, options.seed)
+    store.record([Entry(building, window.start_s, window.end_s, print_, before, series.memory, told)])
+    return series, told
 
 
 async def run_window(
@@ -82,23 +88,27 @@ async def run_window(
 ) -> CampusReport:
     """Post every interval of `window` from every meter, meters side by side, each meter's intervals in order.
 
-    Repeating a window posts the same bytes again. `on_progress` is called after each interval with the meter's outcome so far.
-    A meter that fails does not stop the others: see `CampusReport.failures`. Raises `MemoryConflict` before anything is posted.
+    Controls and prices are read once, before, and followed where they fall into the window. Repeating a window posts the same
+    bytes again. `on_progress` is called after each interval with the meter's outcome so far. A meter that fails does not stop the
+    others: see `CampusReport.failures`. Raises `MemoryConflict` before anything is posted.
     """
     progress = on_progress or _ignore
-    measured = await asyncio.to_thread(measure, fleet, window, options)
-    outcomes = {meter_id: MeterOutcome(meter_id, window.intervals) for meter_id in measured}
+    await asyncio.to_thread(check, fleet, window, options)
+    outcomes = {device.building.meter_id: MeterOutcome(device.building.meter_id, window.intervals) for device in fleet}
 
     async def post(device: Device) -> None:
         outcome = outcomes[device.building.meter_id]
-        series = measured[device.building.meter_id]
         try:
-            async with Session(device, options, window.interval_s, outcome) as session:
+            following = new_following(lfdi_of_file(device.cert)) if options.follow else None
+            async with Session(device, options, window.interval_s, outcome, following=following) as session:
+                orders = await session.orders(window)
+                series, told = await asyncio.to_thread(measure, device, window, options, orders)
                 start_s = window.start_s
                 for document in interval_readings(series, session.lfdi):
                     await session.send(encode(document), start_s)
                     start_s += window.interval_s
                     progress(outcome)
+                await session.conclude(series, told)
         except Exception as error:
             # Whatever is wrong with one meter, the others have readings to deliver; what nobody foresaw leaves its traceback.
             outcome.failure = _reason(error)
@@ -129,8 +139,8 @@ async def run_live(
 
     Each meter keeps to the server's time and posts at its own moment within `options.jitter_s`. While the server is away a meter
     holds its readings and sends all of them, in order, when it is back; a reading leaves the meter's memory only once it was
-    acknowledged, so that a restarted fleet goes on where it was. Raises `MemoryConflict` when a meter has measured a time ahead
-    of the clock.
+    acknowledged, so that a restarted fleet goes on where it was. Meters follow the controls and prices of their programs from
+    when they know of them. Raises `MemoryConflict` when a meter has measured a time ahead of the clock.
     """
     store = MeterStore(options.memory_dir)
     meters = [_LiveMeter(device, options, interval_s, store, now, on_progress or _ignore) for device in fleet]
@@ -151,8 +161,10 @@ class _LiveMeter:
         self._store, self._now, self._progress = store, now, progress
         self._delay = noise.uniform(0, f"post {self.outcome.meter_id}") * min(options.jitter_s, interval_s)
         self._fingerprint = fingerprint(device.building, options.site, interval_s, options.seed)
+        self._following: Following | None = None
         self.start_s, self.memory = self._resume()
         self._first = (self.start_s, self.memory)
+        self._told = NO_ORDERS
 
     def _resume(self) -> tuple[int, MeterMemory]:
         moment = self._now()
@@ -168,10 +180,12 @@ class _LiveMeter:
             )
         return (free if moment - free <= self._options.resume_s else current), latest.after
 
-    def measure(self) -> Series:
-        """Measure the interval that is next."""
+    def measure(self) -> tuple[Series, Orders]:
+        """Measure the interval that is next; returns what the meter followed in it as well."""
+        building, options = self._device.building, self._options
         window = Window(dt.datetime.fromtimestamp(self.start_s, dt.UTC), 1, self._interval_s)
-        return simulate(self._device.building, self._options.site, window, self._options.seed, self.memory)
+        orders = orders_known(self._following, building, self.start_s, self._interval_s)
+        return simulate(building, options.site, window, options.seed, self.memory, orders), orders
 
     async def run(self) -> None:
         """Post intervals as they end; after any failure connect anew and go on with the same interval."""
@@ -179,7 +193,10 @@ class _LiveMeter:
         while True:
             posted = self.outcome.posted
             try:
-                async with Session(self._device, self._options, self._interval_s, self.outcome, self._now) as session:
+                if self._following is None and self._options.follow:
+                    self._following = new_following(lfdi_of_file(self._device.cert))
+                async with self._session() as session:
+                    await session.follow()
                     while True:
                         await self._next(session)
             except _EXPECTED as error:
@@ -189,20 +206,25 @@ class _LiveMeter:
                 self._progress(self.outcome)
                 await asyncio.sleep(self._options.retry.wait_s(failed))
 
+    def _session(self) -> Session:
+        return Session(self._device, self._options, self._interval_s, self.outcome, self._now, self._following)
+
     async def _next(self, session: Session) -> None:
         end_s = self.start_s + self._interval_s
         wait_s = end_s + self._delay - (self._now() + self.outcome.clock_offset_s)
         if wait_s > 0:
             await asyncio.sleep(wait_s)
-        series = self.measure()
+        series, orders = self.measure()
         (document,) = interval_readings(series, session.lfdi)
         await session.send(encode(document), self.start_s)
         first_s, before = self._first
-        entry = Entry(self._device.building, first_s, end_s, self._fingerprint, before, series.memory)
+        told = self._told.then(orders)
+        entry = Entry(self._device.building, first_s, end_s, self._fingerprint, before, series.memory, told)
         await asyncio.to_thread(self._store.record, [entry])
-        self.start_s, self.memory = end_s, series.memory
+        self.start_s, self.memory, self._told = end_s, series.memory, told
         self.outcome.failure = None
         self._progress(self.outcome)
+        await session.interval_done(series, orders)
 
 
 def _reason(error: BaseException) -> str:

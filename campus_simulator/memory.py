@@ -18,6 +18,7 @@ from pathlib import Path
 
 from .meter import MeterMemory
 from .models import Building, Site, Window
+from .orders import NO_ORDERS, Orders
 
 MODEL = 1
 """Version of the physics: raise it when the same seed gives other readings."""
@@ -30,9 +31,11 @@ CREATE TABLE IF NOT EXISTS windows (
     fingerprint TEXT NOT NULL,
     before TEXT NOT NULL,
     after TEXT NOT NULL,
+    told TEXT NOT NULL DEFAULT '[]',
     PRIMARY KEY (meter_id, start_s)
 ) WITHOUT ROWID
 """
+_ADD_TOLD = "ALTER TABLE windows ADD COLUMN told TEXT NOT NULL DEFAULT '[]'"
 
 
 class MemoryConflict(ValueError):
@@ -41,18 +44,19 @@ class MemoryConflict(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A simulated window, epoch seconds, with the memory before and after it."""
+    """A simulated window, epoch seconds, with the memory before and after it, and what the meter was told in it."""
 
     start_s: int
     end_s: int
     fingerprint: str
     before: MeterMemory
     after: MeterMemory
+    told: Orders = NO_ORDERS
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A window to record: `before` and `after` are the meter's memory at its start and at `end_s`."""
+    """A window to record: `before` and `after` are the meter's memory at its start and at `end_s`, `told` what it followed."""
 
     building: Building
     start_s: int
@@ -60,6 +64,7 @@ class Entry:
     fingerprint: str
     before: MeterMemory
     after: MeterMemory
+    told: Orders = NO_ORDERS
 
 
 def fingerprint(building: Building, site: Site, interval_s: int, seed: int) -> str:
@@ -81,6 +86,8 @@ class MeterStore:
         with self._connect() as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(_SCHEMA)
+            if "told" not in {row[1] for row in connection.execute("PRAGMA table_info(windows)")}:
+                connection.execute(_ADD_TOLD)
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -93,10 +100,13 @@ class MeterStore:
 
     def history(self, meter_id: str) -> list[Recorded]:
         """Return the recorded windows of a meter, by start."""
-        query = "SELECT start_s, end_s, fingerprint, before, after FROM windows WHERE meter_id = ? ORDER BY start_s"
+        query = "SELECT start_s, end_s, fingerprint, before, after, told FROM windows WHERE meter_id = ? ORDER BY start_s"
         with self._connect() as connection:
             rows = connection.execute(query, (meter_id,)).fetchall()
-        return [Recorded(s, e, print_, MeterMemory.from_json(b), MeterMemory.from_json(a)) for s, e, print_, b, a in rows]
+        return [
+            Recorded(s, e, print_, MeterMemory.from_json(b), MeterMemory.from_json(a), Orders.from_json(t))
+            for s, e, print_, b, a, t in rows
+        ]
 
     def recall(self, building: Building, site: Site, window: Window, seed: int) -> MeterMemory:
         """Return the memory that `window` starts from.
@@ -123,10 +133,7 @@ class MeterStore:
             raise MemoryConflict(
                 f"{asked} was measured before with another seed, interval, building or site; choose a later window"
             )
-        reach = same.end_s
-        for recorded in history:
-            if recorded.fingerprint == print_ and recorded.start_s <= reach:
-                reach = max(reach, recorded.end_s)
+        reach, _ = _chain(history, same)
         if window.end_s > reach and reach < last.end_s:
             raise MemoryConflict(
                 f"{asked} runs past {_text(reach)} into a time that this meter skipped before going on to {_text(last.end_s)}; "
@@ -134,16 +141,38 @@ class MeterStore:
             )
         return same.before
 
+    def told(self, building: Building, window: Window, orders: Orders) -> Orders:
+        """Return what the meter follows in `window`: what it followed when it first measured it, and `orders` from there on."""
+        history = self.history(building.meter_id)
+        same = next((recorded for recorded in history if recorded.start_s == window.start_s), None)
+        if same is None:
+            return orders.between(window.start_s, window.end_s)
+        reach, followed = _chain(history, same)
+        return followed.between(window.start_s, window.end_s).then(orders.between(max(reach, window.start_s), window.end_s))
+
     def latest(self, meter_id: str) -> Recorded | None:
         """Return the recorded window that ends last; None for a new meter."""
         return max(self.history(meter_id), key=lambda recorded: recorded.end_s, default=None)
 
     def record(self, entries: Iterable[Entry]) -> None:
         """Write windows in one transaction; a window recorded before keeps its start and the later of the two ends."""
-        rows = [(e.building.meter_id, e.start_s, e.end_s, e.fingerprint, e.before.to_json(), e.after.to_json()) for e in entries]
+        rows = [
+            (e.building.meter_id, e.start_s, e.end_s, e.fingerprint, e.before.to_json(), e.after.to_json(), e.told.to_json())
+            for e in entries
+        ]
         with self._connect() as connection:
             connection.executemany(
-                "INSERT INTO windows VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (meter_id, start_s) DO UPDATE "
-                "SET end_s = excluded.end_s, after = excluded.after WHERE excluded.end_s > end_s",
+                "INSERT INTO windows VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (meter_id, start_s) DO UPDATE "
+                "SET end_s = excluded.end_s, after = excluded.after, told = excluded.told WHERE excluded.end_s > end_s",
                 rows,
             )
+
+
+def _chain(history: Iterable[Recorded], first: Recorded) -> tuple[int, Orders]:
+    """How far the recorded windows reach without a gap from `first` on, and what was followed until there."""
+    reach, followed = first.end_s, first.told
+    for recorded in history:
+        if recorded.fingerprint == first.fingerprint and recorded.start_s <= reach and recorded.end_s > reach:
+            followed = followed.then(recorded.told.between(reach, recorded.end_s))
+            reach = recorded.end_s
+    return reach, followed

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from . import load as loads
 from . import noise, solar
-from .battery import Battery, Store
+from .battery import Store
+from .control import Plant
 from .models import BLOCK_S, ENERGY_CHANNELS, KWH, Building, Site, Window
+from .orders import Order, Orders
 
 _Milliwatthours = NDArray[np.int64]
 
@@ -92,25 +94,34 @@ def _sources(building: Building, site: Site, window: Window, seed: int) -> tuple
     return np.concatenate([b[0] for b in blocks])[span], np.concatenate([b[1] for b in blocks])[span]
 
 
-def simulate(building: Building, site: Site, window: Window, seed: int, memory: MeterMemory) -> Series:
-    """Return what the meter measures in `window`, starting from `memory`.
+def simulate(
+    building: Building, site: Site, window: Window, seed: int, memory: MeterMemory, orders: Orders | None = None
+) -> Series:
+    """Return what the meter measures in `window`, starting from `memory` and following `orders`.
 
-    Generation and load depend on (seed, building, site, interval) alone and the rest follows from `memory`: a window gives the
-    same series as its parts, one after the other.
+    What the sky offers and the building asks for depends on (seed, building, site, interval) alone and the rest follows from
+    `memory` and `orders`: a window gives the same series as its parts, one after the other.
     """
-    generation, load = _sources(building, site, window, seed)
-    battery = Battery.of(building, window.interval_s)
+    available, demand = _sources(building, site, window, seed)
+    plant = Plant.of(building, window.interval_s)
+    battery = plant.battery
     store = memory.store
+    generation, load = available.tolist(), demand.tolist()
     charge, discharge, stored, charged_pct = ([0] * window.intervals for _ in range(4))
-    for i, surplus in enumerate((generation - load).tolist()):
-        store, charge[i], discharge[i] = battery.step(store, surplus)
+    told = _told(orders, window)
+    for i, (made, used) in enumerate(zip(generation, load, strict=True)):
+        if (order := told.get(i)) is not None:
+            store, generation[i], load[i], charge[i], discharge[i] = plant.follow(order, store, made, used)
+        else:
+            store, charge[i], discharge[i] = battery.step(store, made - used)
         stored[i] = store.stored
         charged_pct[i] = battery.state_of_charge(store.stored)
-    into, out, stored_after, state_of_charge = (np.array(v, dtype=np.int64) for v in (charge, discharge, stored, charged_pct))
-    net = generation + out - load - into
+    columns = (generation, load, charge, discharge, stored, charged_pct)
+    made_, used_, into, out, stored_after, state_of_charge = (np.array(v, dtype=np.int64) for v in columns)
+    net = made_ + out - used_ - into
     energy = {
-        "generation": generation,
-        "load": load,
+        "generation": made_,
+        "load": used_,
         "charge": into,
         "discharge": out,
         "import": np.maximum(-net, 0),
@@ -119,3 +130,12 @@ def simulate(building: Building, site: Site, window: Window, seed: int, memory: 
     registers = {channel: memory.registers[channel] + np.cumsum(values) for channel, values in energy.items()}
     after = replace(memory, registers={channel: int(values[-1]) for channel, values in registers.items()}, store=store)
     return Series(building.meter_id, window, energy, registers, stored_after, state_of_charge, after)
+
+
+def _told(orders: Orders | None, window: Window) -> dict[int, Order]:
+    """Orders by interval; those without any are left out."""
+    told: dict[int, Order] = {}
+    for start, end, order in orders.between(window.start_s, window.end_s).pieces if orders is not None else ():
+        first, last = (-(-(t - window.start_s) // window.interval_s) for t in (start, end))
+        told.update(dict.fromkeys(range(first, last), order))
+    return told

@@ -8,26 +8,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from ieee2030_5.client import Client, ClientError, Refused, Retry
+from ieee2030_5.client import Client, NotRegistered, Refused, Retry
+from ieee2030_5.client.notifications import NotificationListener
 
 from .device import mirror_usage_point
-from .models import Building, Site
+from .following import Follower, Following
+from .meter import Series
+from .models import Building, Site, Window
+from .orders import NO_ORDERS, Orders
 
 _NOT_FOUND = 404
 _ACCESS = (401, 403)
 
 
-class NotRegistered(ClientError):
-    """The server lists no EndDevice with this meter's LFDI."""
-
-
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A building's meter and its certificate and key (PEM files)."""
+    """A building's meter and its certificate and key (PEM files). With a `pin` it works for no server that shows another."""
 
     building: Building
     cert: Path
     key: Path
+    pin: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,10 @@ class Options:
 
     `seed` fixes every reading; `memory_dir` is where meters remember. Live meters spread their posts over `jitter_s` after an
     interval's end, and go on where they stopped if that was at most `resume_s` ago.
+
+    With `follow`, meters obey the controls and prices of their programs and report on their inverters and batteries; with
+    `subscribe`, live ones are told of changes on a port of their own (on `listen_host`, this machine's address if None) besides
+    polling for them.
     """
 
     base_url: str
@@ -47,6 +52,9 @@ class Options:
     retry: Retry = field(default_factory=Retry)
     jitter_s: float = 3.0
     resume_s: float = 3600.0
+    follow: bool = True
+    subscribe: bool = False
+    listen_host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +91,29 @@ class Session:
     """A connected meter; use it as `async with Session(...) as session`.
 
     Entering discovers the server from its device capability, takes its time, finds the meter's own EndDevice and posts its mirror
-    usage point. Raises `ieee2030_5.client.ClientError`, or `OSError` or `ieee2030_5.pki.PkiError` for bad certificate files.
+    usage point. With `following` the meter then follows its programs: `orders` and `conclude` do so for a window of the past,
+    `follow` and `interval_done` for a live meter. Raises `ieee2030_5.client.ClientError`, or `OSError` or
+    `ieee2030_5.keyfiles.PkiError` for bad certificate files.
     """
 
     def __init__(
-        self, device: Device, options: Options, interval_s: int, outcome: MeterOutcome, now: Callable[[], float] = time.time
+        self,
+        device: Device,
+        options: Options,
+        interval_s: int,
+        outcome: MeterOutcome,
+        now: Callable[[], float] = time.time,
+        following: Following | None = None,
     ) -> None:
         self.outcome = outcome
         self._device = device
+        self._options = options
         self._interval_s = interval_s
-        self._now = now
         self._location = ""
         self._counted = 0
+        self._following = following
+        self._follower: Follower | None = None
+        self._listener: NotificationListener | None = None
         self._client = Client(
             options.base_url,
             ca=options.ca,
@@ -102,6 +121,7 @@ class Session:
             key=device.key,
             timeout_s=options.timeout_s,
             retry=options.retry,
+            clock=now,
         )
 
     @property
@@ -113,11 +133,15 @@ class Session:
         await self._client.__aenter__()
         try:
             self.outcome.lfdi = self.lfdi
-            server = await self._client.time()
-            self.outcome.clock_offset_s = (server.current_time or self._now()) - self._now()
-            if await self._client.end_device() is None:
-                raise NotRegistered(f"{self.outcome.meter_id}: the server has no EndDevice with LFDI {self.lfdi}")
+            self.outcome.clock_offset_s = await self._client.synchronize()
+            try:
+                end_device = await self._client.register(pin=self._device.pin, in_band=False)
+            except NotRegistered as error:
+                raise NotRegistered(f"{self.outcome.meter_id}: {error}") from None
             await self._register()
+            if self._following is not None:
+                building, site = self._device.building, self._options.site
+                self._follower = Follower(self._client, end_device, building, site, self._following)
         except BaseException:
             self._count()
             await self._client.close()
@@ -126,7 +150,48 @@ class Session:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._follower is not None:
+            await self._follower.stop()
+        if self._listener is not None:
+            await self._listener.close()
         await self._client.close()
+
+    async def orders(self, window: Window) -> Orders:
+        """Describe the building to the server, and return what its programs order for a window of the past."""
+        if self._follower is None:
+            return NO_ORDERS
+        await self._follower.describe(window.start_s)
+        orders = await self._follower.orders(window)
+        self._count()
+        return orders
+
+    async def conclude(self, series: Series, orders: Orders) -> None:
+        """Answer and report on a window whose readings are posted."""
+        if self._follower is not None:
+            await self._follower.conclude(series, orders)
+            self._count()
+
+    async def follow(self) -> None:
+        """Describe the building to the server and follow its programs in the background. Raises `OSError` for a bad port."""
+        if self._follower is None:
+            return
+        await self._follower.describe(int(self._client.now()))
+        if self._options.subscribe:
+            self._listener = NotificationListener(
+                self._options.base_url,
+                ca=self._options.ca,
+                cert=self._device.cert,
+                key=self._device.key,
+                host=self._options.listen_host,
+            )
+            await self._listener.start()
+        self._follower.start(self._listener)
+
+    async def interval_done(self, series: Series, orders: Orders) -> None:
+        """Log and report after a live interval whose readings are posted."""
+        if self._follower is not None:
+            await self._follower.interval_done(series, orders)
+            self._count()
 
     async def _register(self) -> None:
         point = mirror_usage_point(self._device.building, self.lfdi, self._interval_s)

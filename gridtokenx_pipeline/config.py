@@ -97,6 +97,35 @@ class Settlement(_Section):
     compute_unit_price_micro_lamports: NotNegative = 0
 
 
+class GatewayFeed(_Section):
+    """What legacy readings of one shape mean, for some meters or all; see `gridtokenx_pipeline.domain.legacy.feeds.Feed`."""
+
+    shape: Literal["original", "readings", "dlms"]
+    meters: tuple[str, ...] = ()
+    interval_s: Annotated[int, Field(gt=0, le=86_400)] | None = None
+    stamp: Literal["start", "end"] = "end"
+    clock_tolerance_s: NotNegative = 1
+    storage: Literal["unknown", "none", "separate"] = "unknown"
+    obis: Literal["register", "interval"] = "register"
+    flow: Literal["connection", "gross"] = "connection"
+
+
+class Gateway(_Section):
+    """Legacy JSON over HTTPS. Without `port` there is none.
+
+    `token_key` (relative to the data directory) is the secret (HS256) or public key (ES256) that bearer tokens are verified with;
+    without it, API keys are the only credential. `require` says what a request must bring.
+    """
+
+    port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    require: Literal["any", "token", "key", "both"] = "any"
+    algorithm: Literal["HS256", "ES256"] = "HS256"
+    token_key: Path | None = None
+    audience: str = "gridtokenx-gateway"
+    requests_per_min: NotNegative = 1000
+    feeds: tuple[GatewayFeed, ...] = ()
+
+
 class Meter(_Section):
     """A meter of the campus. `rated_kw` bounds generation, `battery_kwh` the store, `baseline_kw` the load."""
 
@@ -122,6 +151,7 @@ class Settings(BaseSettings):
     market: Market
     certificates: Certificates = Certificates()
     settlement: Settlement = Settlement()
+    gateway: Gateway = Gateway()
     meters: tuple[Meter, ...]
 
     @model_validator(mode="after")
@@ -151,6 +181,11 @@ class Settings(BaseSettings):
     def certs_dir(self) -> Path:
         """Certificates and keys."""
         return self.data / "certs"
+
+    @property
+    def gateway_token_key(self) -> Path | None:
+        """What the gateway verifies bearer tokens with, if with anything."""
+        return self.gateway.token_key and self.data / self.gateway.token_key.expanduser()
 
     @property
     def landing_dir(self) -> Path:

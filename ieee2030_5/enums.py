@@ -162,3 +162,161 @@ class ReasonCode(IntEnum):
     RESOURCE_LIMIT_REACHED = 2
     CONDITIONAL_SUBSCRIPTION_FIELD_NOT_SUPPORTED = 3
     MAXIMUM_REQUEST_FREQUENCY_EXCEEDED = 4
+
+
+class EventStatusCode(IntEnum):
+    """Where the server sees an event (EventStatus.currentStatus)."""
+
+    SCHEDULED = 0
+    ACTIVE = 1
+    CANCELLED = 2
+    CANCELLED_WITH_RANDOMIZATION = 3
+    SUPERSEDED = 4
+
+
+class ResponseStatus(IntEnum):
+    """What a device says of an event (table 27)."""
+
+    RECEIVED = 1
+    STARTED = 2
+    COMPLETED = 3
+    OPT_OUT = 4
+    OPT_IN = 5
+    CANCELLED = 6
+    SUPERSEDED = 7
+    PARTIALLY_COMPLETED_OPT_OUT = 8
+    PARTIALLY_COMPLETED_OPT_IN = 9
+    COMPLETED_WITHOUT_PARTICIPATION = 10
+    ACKNOWLEDGED = 11
+    CANNOT_BE_DISPLAYED = 12
+    ABORTED_BY_OTHER_SERVER = 13
+    ABORTED_BY_OTHER_PROGRAM = 14
+    REJECTED_NOT_APPLICABLE = 252
+    REJECTED_INVALID = 253
+    REJECTED_EXPIRED = 254
+
+
+class ResponseRequired(IntFlag):
+    """Which responses an event asks for (RespondableResource.responseRequired)."""
+
+    RECEIVED = 1 << 0
+    SPECIFIC = 1 << 1
+    CUSTOMER = 1 << 2
+
+
+class DeviceCategory(IntFlag):
+    """What a device is (DeviceCategoryType)."""
+
+    THERMOSTAT = 1 << 0
+    STRIP_HEATERS = 1 << 1
+    BASEBOARD_HEATERS = 1 << 2
+    WATER_HEATER = 1 << 3
+    POOL_PUMP = 1 << 4
+    SAUNA = 1 << 5
+    HOT_TUB = 1 << 6
+    SMART_APPLIANCE = 1 << 7
+    IRRIGATION_PUMP = 1 << 8
+    MANAGED_LOADS = 1 << 9
+    SIMPLE_LOADS = 1 << 10
+    EXTERIOR_LIGHTING = 1 << 11
+    INTERIOR_LIGHTING = 1 << 12
+    LOAD_CONTROL_SWITCH = 1 << 13
+    ENERGY_MANAGEMENT_SYSTEM = 1 << 14
+    SMART_ENERGY_MODULE = 1 << 15
+    ELECTRIC_VEHICLE = 1 << 16
+    EVSE = 1 << 17
+    MIXED_DER = 1 << 18
+    RECIPROCATING_ENGINE = 1 << 19
+    FUEL_CELL = 1 << 20
+    PHOTOVOLTAIC = 1 << 21
+    COMBINED_HEAT_AND_POWER = 1 << 22
+    PHOTOVOLTAIC_AND_STORAGE = 1 << 23
+    OTHER_GENERATION = 1 << 24
+    OTHER_STORAGE = 1 << 25
+
+
+class NotificationStatus(IntEnum):
+    """Why a notification is sent (Notification.status)."""
+
+    DEFAULT = 0
+    SUBSCRIPTION_CANCELLED = 1
+    RESOURCE_MOVED = 2
+    RESOURCE_DEFINITION_CHANGED = 3
+    RESOURCE_DELETED = 4
+
+
+class ControlModes(IntFlag):
+    """Control modes of a DER, and whether it can charge and discharge (DERControlType)."""
+
+    CHARGE = 1 << 0
+    DISCHARGE = 1 << 1
+    CONNECT = 1 << 2
+    ENERGIZE = 1 << 3
+    FIXED_PF_ABSORB_W = 1 << 4
+    FIXED_PF_INJECT_W = 1 << 5
+    FIXED_VAR = 1 << 6
+    FIXED_W = 1 << 7
+    FREQ_DROOP = 1 << 8
+    FREQ_WATT = 1 << 9
+    HFRT_MAY_TRIP = 1 << 10
+    HFRT_MUST_TRIP = 1 << 11
+    HVRT_MAY_TRIP = 1 << 12
+    HVRT_MOMENTARY_CESSATION = 1 << 13
+    HVRT_MUST_TRIP = 1 << 14
+    LFRT_MAY_TRIP = 1 << 15
+    LFRT_MUST_TRIP = 1 << 16
+    LVRT_MAY_TRIP = 1 << 17
+    LVRT_MOMENTARY_CESSATION = 1 << 18
+    LVRT_MUST_TRIP = 1 << 19
+    MAX_LIM_W = 1 << 20
+    TARGET_VAR = 1 << 21
+    TARGET_W = 1 << 22
+    VOLT_VAR = 1 << 23
+    VOLT_WATT = 1 << 24
+    WATT_PF = 1 << 25
+    WATT_VAR = 1 << 26
+
+
+class CurveType(IntEnum):
+    """The mode a DER curve is for (DERCurveType)."""
+
+    FREQ_WATT = 0
+    HFRT_MAY_TRIP = 1
+    HFRT_MUST_TRIP = 2
+    HVRT_MAY_TRIP = 3
+    HVRT_MOMENTARY_CESSATION = 4
+    HVRT_MUST_TRIP = 5
+    LFRT_MAY_TRIP = 6
+    LFRT_MUST_TRIP = 7
+    LVRT_MAY_TRIP = 8
+    LVRT_MOMENTARY_CESSATION = 9
+    LVRT_MUST_TRIP = 10
+    VOLT_VAR = 11
+    VOLT_WATT = 12
+    WATT_PF = 13
+    WATT_VAR = 14
+
+
+class DerKind(IntEnum):
+    """Kind of DER (DERType)."""
+
+    NOT_APPLICABLE = 0
+    MIXED = 1
+    RECIPROCATING_ENGINE = 2
+    FUEL_CELL = 3
+    PHOTOVOLTAIC = 4
+    COMBINED_HEAT_AND_POWER = 5
+    OTHER_GENERATION = 6
+    OTHER_STORAGE = 80
+    ELECTRIC_VEHICLE = 81
+    EVSE = 82
+    PHOTOVOLTAIC_AND_STORAGE = 83
+
+
+class DoeModes(IntFlag):
+    """Limits of CSIP-AUS that a DER follows (DOEControlType)."""
+
+    EXPORT_LIMIT = 1 << 0
+    IMPORT_LIMIT = 1 << 1
+    GENERATION_LIMIT = 1 << 2
+    LOAD_LIMIT = 1 << 3

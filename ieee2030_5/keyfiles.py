@@ -39,6 +39,14 @@ def load_certificate(path: Path | str) -> x509.Certificate:
         raise PkiError(f"{path} is not a PEM certificate: {error}") from None
 
 
+def load_certificates(path: Path | str) -> list[x509.Certificate]:
+    """Read every certificate of a PEM file, in order. Raises as `load_certificate`."""
+    try:
+        return x509.load_pem_x509_certificates(Path(path).read_bytes())
+    except ValueError as error:
+        raise PkiError(f"{path} holds no PEM certificates: {error}") from None
+
+
 def load_key(path: Path | str) -> ec.EllipticCurvePrivateKey:
     """Read a private P-256 key (PEM, no passphrase).
 

@@ -22,8 +22,13 @@ class PeerKeyError(ValueError):
     """A peer certificate whose key is not P-256."""
 
 
-def server_context(ca: Path | str, cert: Path | str, key: Path | str, *, tls13: bool = False) -> ssl.SSLContext:
+def server_context(
+    ca: Path | str, cert: Path | str, key: Path | str, *, tls13: bool = False, crl: Path | str | None = None
+) -> ssl.SSLContext:
     """Context of a server that demands a client certificate of `ca` (PEM; intermediates in the file are trusted too).
+
+    With `crl` (PEM, one list or more) a client certificate must not be revoked, and its issuer must have a list there
+    that is in date. A resumed session is not checked again, and neither are authorities.
 
     TLS 1.2 only: the cipher list does not govern TLS 1.3, whose suites the 2018 standard does not know. `tls13` allows it
     as well. Raises `FileNotFoundError`, `ssl.SSLError` for bad files, `PermissionError` for a key that others can read.
@@ -34,6 +39,9 @@ def server_context(ca: Path | str, cert: Path | str, key: Path | str, *, tls13: 
     context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     if tls13:
         context.maximum_version = ssl.TLSVersion.TLSv1_3
+    if crl is not None:
+        context.load_verify_locations(cafile=str(crl))
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     return context
 
 

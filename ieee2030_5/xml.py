@@ -1,178 +1,176 @@
-"""XML of IEEE 2030.5: a hardened parser, and the codec between elements and resources.
+"""XML of IEEE 2030.5: the codec between elements and resources, with the parser of `parser`.
 
 Written documents hold the default namespace only, elements in the schema's order, nothing that is None and no empty
-simple element: common clients drop the connection at any of these. Read documents may hold unknown or foreign elements
-(vendor extensions), any order, and either namespace of `NAMESPACES`.
+simple element: common clients drop the connection at any of these. Elements of an extension (CSIP-AUS) are written only
+to those who ask for it. Read documents may hold unknown or foreign elements (vendor extensions), any order, and the
+names of the draft schema in its namespace.
+
+Documents start with their root element, in UTF-8: XML 1.0 (2.8) asks for no declaration, and clients that hold a document as text
+before they parse it fail on one that names an encoding.
+
+A document can be kept as a fragment, its root element without namespace; `document` and `list_document`
+make documents of fragments without reading them.
 """
 
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from lxml import etree
 
-from ieee2030_5.resources.fields import mappings
-from ieee2030_5.resources.types import SimpleType
+from ieee2030_5.namespaces import CSIP_AUS, DRAFT, P2P, PREFIXES, SEP, XSI
+from ieee2030_5.parser import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    NAMESPACES,
+    InvalidResource,
+    MalformedXml,
+    UnknownNamespace,
+    XmlError,
+    local_name,
+    parse,
+)
+from ieee2030_5.plans import ReadPlans, WritePlans
 
-NAMESPACE = "urn:ieee:std:2030.5:ns"
-# Devices built on the draft schema still send its namespace; the metering, time and event types did not change since.
-NAMESPACES = (NAMESPACE, "http://ieee.org/2030.5")
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MEDIA_TYPE",
+    "NAMESPACE",
+    "NAMESPACES",
+    "InvalidResource",
+    "MalformedXml",
+    "UnknownNamespace",
+    "XmlError",
+    "decode",
+    "document",
+    "encode",
+    "encode_fragment",
+    "list_document",
+    "local_name",
+    "namespace_of",
+    "parse",
+]
+
+NAMESPACE = SEP
 MEDIA_TYPE = "application/sep+xml"
-MAX_BYTES = 1 << 20
-MAX_DEPTH = 32
 
-_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
-_ENCODING = re.compile(rb"""^<\?xml[^>]*?\sencoding\s*=\s*["']([^"']*)["']""")
-# Any markup declaration (DOCTYPE, ENTITY, ELEMENT...) that is neither a comment nor CDATA.
-_MARKUP_DECLARATION = re.compile(rb"<!(?!--|\[CDATA\[)")
+_ROOT = re.compile(r"<([A-Za-z_][\w.-]*)")
 _ESCAPED = re.compile('[&<>"\t\n\r]')
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
-_TOO_DEEP = etree.XPath("boolean(" + "/*" * (MAX_DEPTH + 1) + ")")
+_NOTHING: frozenset[str] = frozenset()
 
 T = TypeVar("T")
 
 
-class XmlError(ValueError):
-    """A document that cannot be used. Messages are for logs and quote little of the input."""
+def namespace_of(cls: type) -> str:
+    """The namespace that documents of a class are in: the standard's, or the extension's that defines the class."""
+    return getattr(cls, "xml_namespace", NAMESPACE)
 
 
-class MalformedXml(XmlError):
-    """Not a well-formed document this profile accepts; `reason` says why."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class UnknownNamespace(XmlError):
-    """The root element is not in a namespace of IEEE 2030.5."""
+_standard = WritePlans(_NOTHING)
+_writing: dict[frozenset[str], WritePlans] = {_NOTHING: _standard}
+_reading = {
+    SEP: ReadPlans(SEP, DRAFT),
+    DRAFT: ReadPlans(DRAFT, SEP),
+    CSIP_AUS: ReadPlans(CSIP_AUS),
+    P2P: ReadPlans(P2P),
+}
 
 
-class InvalidResource(XmlError):
-    """A value the resource's type does not allow; `element` is the path to it, `detail` what is wrong."""
+def encode(resource: Any, extensions: Iterable[str] = _NOTHING) -> bytes:
+    """Write a resource as a document, named after its class, with the elements of the named extensions only.
 
-    def __init__(self, element: str, detail: str) -> None:
-        super().__init__(f"{element}: {detail}")
-        self.element = element
-        self.detail = detail
-
-
-def parse(body: bytes, *, max_bytes: int = MAX_BYTES) -> etree._Element:
-    """Parse a document from a device and return its root element.
-
-    UTF-8 only, no DTD of any kind (hence no entities), no network, at most `max_bytes` bytes and `MAX_DEPTH` levels.
-    Comments and processing instructions are dropped. Raises `MalformedXml` or `UnknownNamespace`.
+    `extensions` are namespaces of `namespaces.PREFIXES`. Raises `InvalidResource` for a value its type does not allow,
+    `ValueError` for an unknown extension.
     """
-    if len(body) > max_bytes:
-        raise MalformedXml(f"document of {len(body)} bytes, limit {max_bytes}")
-    _check_text(body)
-    try:
-        root = etree.fromstring(body, _parser())
-    except etree.XMLSyntaxError as error:
-        raise MalformedXml(str(error.msg or "not well-formed")[:200]) from None
-    if _TOO_DEEP(root):
-        raise MalformedXml(f"more than {MAX_DEPTH} levels of elements")
-    namespace = etree.QName(root).namespace
-    if namespace not in NAMESPACES:
-        raise UnknownNamespace(f"namespace {namespace!r} is not one of {', '.join(NAMESPACES)}")
-    return root
-
-
-class _Local(threading.local):
-    parser: etree.XMLParser | None = None
-
-
-_local = _Local()
-
-
-def _parser() -> etree.XMLParser:
-    """This thread's parser: making one takes as long as using it, and a shared one would serialise threads."""
-    parser = _local.parser
-    if parser is None:
-        parser = _local.parser = etree.XMLParser(
-            resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False,
-            recover=False, remove_comments=True, remove_pis=True, encoding="utf-8",
-        )  # fmt: skip
-    return parser
-
-
-def _check_text(body: bytes) -> None:
-    if not body or body.isspace():
-        raise MalformedXml("empty document")
-    if b"\x00" in body:
-        raise MalformedXml("holds NUL bytes: UTF-16, UTF-32 or binary")
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise MalformedXml(f"not UTF-8 at byte {error.start}") from None
-    declared = _ENCODING.match(body.removeprefix(b"\xef\xbb\xbf"))
-    if declared and declared[1].upper() not in (b"UTF-8", b"US-ASCII"):
-        raise MalformedXml(f"declares encoding {declared[1][:32]!r}, not UTF-8")
-    if b"<!" in body and _MARKUP_DECLARATION.search(body):
-        raise MalformedXml("holds a DOCTYPE or another markup declaration")
-
-
-def local_name(element: etree._Element) -> str:
-    """Name of an element without its namespace."""
-    return element.tag.rpartition("}")[2]
-
-
-class _Child(NamedTuple):
-    field: str
-    name: str
-    type: SimpleType | type
-    many: bool
-    start: str
-    end: str
-
-
-class _Known(NamedTuple):
-    """What reading an element needs of its `_Child`; `read` is None where the element holds others."""
-
-    field: str
-    name: str
-    read: Callable[[str], Any] | None
-    type: Any
-    many: bool
-
-
-class _Plan(NamedTuple):
-    name: str
-    attributes: tuple[tuple[str, str, SimpleType], ...]
-    children: tuple[_Child, ...]
-    by_tag: dict[str, _Known]
-
-
-_plans: dict[type, _Plan] = {}
-
-
-def _plan(cls: type) -> _Plan:
-    attributes: list[tuple[str, str, SimpleType]] = []
-    nested: list[_Child] = []
-    for field, mapping in mappings(cls):
-        if mapping.is_attribute and isinstance(mapping.type, SimpleType):
-            attributes.append((field, mapping.name, mapping.type))
-        else:
-            nested.append(_Child(field, mapping.name, mapping.type, mapping.many, f"<{mapping.name}>", f"</{mapping.name}>"))
-    known = [_Known(c.field, c.name, c.type.read if isinstance(c.type, SimpleType) else None, c.type, c.many) for c in nested]
-    by_tag = {f"{{{namespace}}}{child.name}": child for namespace in NAMESPACES for child in known}
-    plan = _plans[cls] = _Plan(cls.__name__, tuple(attributes), tuple(nested), by_tag)
-    return plan
-
-
-def encode(resource: Any) -> bytes:
-    """Write a resource as a document, named after its class. Raises `InvalidResource` for a value its type does not allow."""
-    out = [_DECLARATION]
-    _write(out, type(resource).__name__, resource, f' xmlns="{NAMESPACE}"')
+    namespace = namespace_of(type(resource))
+    if extensions:
+        return document(encode_fragment(resource, extensions), namespace)
+    out: list[str] = []
+    _write(out, type(resource).__name__, resource, f' xmlns="{namespace}"', _standard)
     return "".join(out).encode()
 
 
-def _write(out: list[str], name: str, resource: Any, extra: str = "") -> None:
+def encode_fragment(resource: Any, extensions: Iterable[str] = _NOTHING) -> str:
+    """Write a resource as `encode` does, without namespaces."""
+    wanted = frozenset(extensions)
+    plans = _writing.get(wanted)
+    if plans is None:
+        if unknown := wanted - PREFIXES.keys():
+            raise ValueError(f"not namespaces of extensions: {', '.join(sorted(unknown))}")
+        plans = _writing[wanted] = WritePlans(wanted)
+    out: list[str] = []
+    _write(out, type(resource).__name__, resource, "", plans)
+    return "".join(out)
+
+
+def document(fragment: str, namespace: str = NAMESPACE) -> bytes:
+    """Make a document of a fragment, in its class's namespace. Extensions' namespaces are declared where they are used."""
+    start = _ROOT.match(fragment)
+    if start is None:
+        raise ValueError("not a fragment: it starts with no element")
+    declared = "".join(f' xmlns:{prefix}="{uri}"' for uri, prefix in PREFIXES.items() if f"<{prefix}:" in fragment)
+    return f'{start[0]} xmlns="{namespace}"{declared}{fragment[start.end() :]}'.encode()
+
+
+def list_document(
+    page: Any,
+    *,
+    href: str,
+    all: int,
+    results: int,
+    subscribable: int | None = None,
+    poll_rate: int | None = None,
+    fragments: Iterable[str],
+) -> bytes:
+    """Make the document of a list's page from the fragments of its items, which are not read.
+
+    `page` is the list's class, or an instance of it whose other elements come before the items. Attributes that the class
+    does not have are left out. Items of a subclass of the list's are named after the latter, with their class as xsi:type.
+    Raises `ValueError` where the class is not that of a list.
+    """
+    shell = page() if isinstance(page, type) else page
+    cls = type(shell)
+    items = [child for child in _standard[cls].children if child.many]
+    if not items:
+        raise ValueError(f"{cls.__name__} is not a list")
+    name, polymorphic = items[-1].name, items[-1].polymorphic
+    values = {"href": href, "all": all, "results": results, "subscribable": subscribable, "poll_rate": poll_rate}
+    known = {field for field, _, _ in _standard[cls].attributes}
+    shell = replace(shell, **{field: value for field, value in values.items() if field in known and value is not None})
+    body = "".join(_as_item(fragment, name) for fragment in fragments) if polymorphic else "".join(fragments)
+    text = encode_fragment(shell)
+    if not body:
+        return document(text, namespace_of(cls))
+    end = f"</{cls.__name__}>"
+    start = text.removesuffix(end) if text.endswith(end) else f"{text.removesuffix('/>')}>"
+    return document(f"{start}{body}{end}", namespace_of(cls))
+
+
+def _as_item(fragment: str, name: str) -> str:
+    start = _ROOT.match(fragment)
+    if start is None or start[1] == name:
+        return fragment
+    end = f"</{start[1]}>"
+    rest = f"{fragment.removesuffix(end)}</{name}>" if fragment.endswith(end) else fragment
+    return f"<{name}{_named_type(start[1])}{rest[start.end() :]}"
+
+
+def _subclass(resource: Any) -> str:
+    return _named_type(type(resource).__name__)
+
+
+def _named_type(name: str) -> str:
+    return f' xmlns:xsi="{XSI}" xsi:type="{name}"'
+
+
+def _write(out: list[str], name: str, resource: Any, extra: str, plans: WritePlans) -> None:
     cls = type(resource)
-    plan = _plans.get(cls) or _plan(cls)
+    plan = plans[cls]
     start = f"<{name}{extra}"
     child = ""
     try:
@@ -182,19 +180,19 @@ def _write(out: list[str], name: str, resource: Any, extra: str = "") -> None:
                 start += f' {child}="{_escape(text) if simple.escape else text}"'
         out.append(start)
         at = len(out)
-        for field, child, kind, many, opening, closing in plan.children:
+        for field, child, kind, write, escape, many, polymorphic, opening, closing in plan.children:
             value = getattr(resource, field)
             if value is None:
                 continue
-            if isinstance(kind, SimpleType):
-                text = kind.write(value)
+            if write is not None:
+                text = write(value)
                 if text is not None:
-                    out.append(f"{opening}{_escape(text) if kind.escape else text}{closing}")
+                    out.append(f"{opening}{_escape(text) if escape else text}{closing}")
             elif many:
                 for item in value:
-                    _write(out, child, item)
+                    _write(out, child, item, _subclass(item) if polymorphic and type(item) is not kind else "", plans)
             else:
-                _write(out, child, value)
+                _write(out, child, value, _subclass(value) if polymorphic and type(value) is not kind else "", plans)
     except InvalidResource as error:
         raise InvalidResource(f"{name}/{error.element}", error.detail) from None
     except ValueError as error:
@@ -213,17 +211,19 @@ def _escape(text: str) -> str:
 def decode(element: etree._Element, cls: type[T]) -> T:
     """Read an element as a resource of class `cls`.
 
-    Unknown and foreign elements and attributes are ignored, and no element is required. Raises `InvalidResource` for
-    another root element, a value its type does not allow, or a single element given twice.
+    Unknown and foreign elements and attributes are ignored, and no element is required. Elements of extensions that the
+    class knows are read. Raises `InvalidResource` for another root element, one of another namespace than the class's, a value
+    its type does not allow, or a single element given twice.
     """
-    plan = _plans.get(cls) or _plan(cls)
-    if element.tag not in [f"{{{namespace}}}{plan.name}" for namespace in NAMESPACES]:
-        raise InvalidResource(local_name(element), f"expected {plan.name}")
-    return _read(element, cls, plan.name)
+    namespace, _, name = element.tag.removeprefix("{").rpartition("}")
+    own = namespace_of(cls)
+    if name != cls.__name__ or not (namespace in NAMESPACES if own == NAMESPACE else namespace == own):
+        raise InvalidResource(local_name(element), f"expected {cls.__name__} in {own}")
+    return _read(element, cls, name, _reading[namespace])
 
 
-def _read(element: etree._Element, cls: type[T], name: str) -> T:
-    plan = _plans.get(cls) or _plan(cls)
+def _read(element: etree._Element, cls: type[T], name: str, plans: ReadPlans) -> T:
+    plan = plans[cls]
     values: dict[str, Any] = {}
     place = ""
     try:
@@ -232,21 +232,30 @@ def _read(element: etree._Element, cls: type[T], name: str) -> T:
                 text = element.get(place)
                 if text is not None:
                     values[field] = simple.read(text)
+        by_tag = plan.by_tag
         for child in element:
-            known = plan.by_tag.get(child.tag)
+            known = by_tag.get(child.tag)
             if known is None:
                 continue
-            field, place, read, kind, many = known
-            if many:
-                values.setdefault(field, []).append(_read(child, kind, place))
-            elif field in values:
-                raise ValueError("given more than once")
-            elif read is not None:
+            field, place, read, kind, many, special = known
+            if read is not None:
+                if field in values:
+                    raise ValueError("given more than once")
                 if len(child):
                     raise ValueError("holds elements where a value is expected")
                 values[field] = read(child.text or "")
             else:
-                values[field] = _read(child, kind, place)
+                if special is None:
+                    value = _read(child, kind, place, plans)
+                else:
+                    kind, convert = special(child)
+                    value = convert(_read(child, kind, place, plans))
+                if many:
+                    values.setdefault(field, []).append(value)
+                elif field in values:
+                    raise ValueError("given more than once")
+                else:
+                    values[field] = value
     except InvalidResource as error:
         raise InvalidResource(f"{name}/{error.element}", error.detail) from None
     except ValueError as error:

@@ -12,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from .access import CONTEXT, Context
 from .drain import Drain
 from .landing.store import LandingUnavailable
-from .replies import Refusal, try_later
-from .routes import capability, end_device, mirror
+from .replies import Refusal, conditional, try_later
+from .routes import capability, end_device, mirror, tree, usage_point
 from .state import STATE, State, state_of
 
 log = logging.getLogger("ingest_server.access")
@@ -28,8 +28,10 @@ def create_app(state: State) -> web.Application:
     app = web.Application(middlewares=[_serve], client_max_size=state.options.max_body_bytes)
     app[STATE] = state
     app[DRAIN] = Drain()
-    for module in (capability, end_device, mirror):
+    app[usage_point.READ_BACK] = usage_point.read_back_of(state)
+    for module in (capability, end_device, mirror, usage_point):
         app.add_routes(module.ROUTES)
+    app.add_routes(tree.routes())
     return app
 
 
@@ -37,12 +39,16 @@ def create_app(state: State) -> web.Application:
 async def _serve(request: web.Request, handler: Handler) -> web.StreamResponse:
     started = time.perf_counter()
     context = request[CONTEXT] = Context()
-    with request.app[DRAIN].request():
+    drain = request.app[DRAIN]
+    drain.begin()
+    try:
         response, refusal = await _answer(request, handler)
         # After a body that did not come, what follows on the connection is not a request.
-        if request.app[DRAIN].draining or response.status == 408:
+        if drain.draining or response.status == 408:
             response.force_close()
-        _log(request, response.status, refusal, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        state_of(request).access.metrics.request(_template(request), request.method, response.status, seconds)
+        _log(request, response.status, refusal, seconds)
         if refusal is not None and refusal.security_kind:
             await state_of(request).access.report(
                 refusal.security_kind,
@@ -50,7 +56,14 @@ async def _serve(request: web.Request, handler: Handler) -> web.StreamResponse:
                 remote=request.remote or "",
                 detail=f"{request.method} {request.path[:200]}: {refusal.reason}",
             )
+    finally:
+        drain.end()
     return response
+
+
+def _template(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "none"
 
 
 async def _answer(request: web.Request, handler: Handler) -> tuple[web.StreamResponse, Refusal | None]:
@@ -58,7 +71,7 @@ async def _answer(request: web.Request, handler: Handler) -> tuple[web.StreamRes
     response: web.StreamResponse
     try:
         request[CONTEXT].peer = await state_of(request).access.admit(request)
-        response = await handler(request)
+        response = conditional(request, await handler(request))
     except Refusal as error:
         refusal = error
     except web.HTTPException as error:
@@ -80,7 +93,10 @@ async def _answer(request: web.Request, handler: Handler) -> tuple[web.StreamRes
 
 def _log(request: web.Request, status: int, refusal: Refusal | None, seconds: float) -> None:
     context = request[CONTEXT]
-    if refusal is not None:
+    if status == 429:
+        # A device that asks too much would fill the log; the security event tells once a minute.
+        level = logging.DEBUG
+    elif refusal is not None:
         level = logging.ERROR if status >= 500 else logging.WARNING
     else:
         # Readings come by the hundred a second, and the landing store has a row of each.

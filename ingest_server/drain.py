@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 class Drain:
@@ -13,24 +11,23 @@ class Drain:
     def __init__(self) -> None:
         self._active = 0
         self._idle = asyncio.Event()
-        self._idle.set()
         self.draining = False
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """Hold the server open while a request is answered."""
+    def begin(self) -> None:
+        """Hold the server open for a request; each call is followed by one of `end`."""
         self._active += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self._active -= 1
-            if not self._active:
-                self._idle.set()
+
+    def end(self) -> None:
+        """Let go of the server: the request is answered."""
+        self._active -= 1
+        if self.draining and not self._active:
+            self._idle.set()
 
     async def wait(self, seconds: float) -> bool:
         """Have connections closed after their current request; return whether all ended within `seconds`."""
         self.draining = True
+        if not self._active:
+            return True
         try:
             await asyncio.wait_for(self._idle.wait(), seconds)
         except TimeoutError:

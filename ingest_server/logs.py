@@ -7,8 +7,6 @@ import json
 import logging
 import sys
 
-from aiohttp.http_exceptions import HttpProcessingError
-
 
 class JsonFormatter(logging.Formatter):
     """Formats a record as one JSON object; a mapping passed as `extra={"fields": ...}` is merged in."""
@@ -31,17 +29,6 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-class _WithoutNoise(logging.Filter):
-    """Makes aiohttp's error and traceback for bytes that are not HTTP a warning of one line: any device can cause them."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError):
-            record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
-            record.msg, record.args = "not HTTP: %s", (error.message[:200],)
-        return True
-
-
 def configure(level: str, process: str) -> None:
     """Send this process's logging to standard error at `level`. Raises `ValueError` for an unknown level."""
     handler = logging.StreamHandler(sys.stderr)
@@ -49,4 +36,3 @@ def configure(level: str, process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    logging.getLogger("aiohttp.server").addFilter(_WithoutNoise())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +16,22 @@ from ieee2030_5.xml import MEDIA_TYPE, encode
 DEFAULT_LIMIT = 1
 MAX_LIMIT = 255
 _UINT32_MAX = 0xFFFF_FFFF
+_REASONS = {
+    405: ReasonCode.INVALID_REQUEST_FORMAT,
+    408: ReasonCode.INVALID_REQUEST_FORMAT,
+    413: ReasonCode.RESOURCE_LIMIT_REACHED,
+    415: ReasonCode.INVALID_REQUEST_FORMAT,
+    429: ReasonCode.MAXIMUM_REQUEST_FREQUENCY_EXCEEDED,
+    500: ReasonCode.RESOURCE_LIMIT_REACHED,
+    503: ReasonCode.RESOURCE_LIMIT_REACHED,
+}
 
 
 class Refusal(Exception):
     """A request that is not served.
 
-    `reason` is for the log; the client sees `status`, `headers` and an Error with `reason_code` (the code is left out
-    where None). `security_kind` makes it a security event.
+    `reason` is for the log; the client sees `status`, `headers` and an Error with `reason_code`, which the schema demands: where
+    None, the code that comes nearest to the status. `security_kind` makes it a security event.
     """
 
     def __init__(
@@ -42,7 +52,8 @@ class Refusal(Exception):
 
     def response(self) -> web.Response:
         """Return what the client gets."""
-        return _xml(Error(reason_code=self.reason_code), self.status, self.headers)
+        code = self.reason_code if self.reason_code is not None else _REASONS.get(self.status, ReasonCode.INVALID_REQUEST_VALUES)
+        return _xml(Error(reason_code=code), self.status, self.headers)
 
 
 def bad_format(reason: str) -> Refusal:
@@ -65,6 +76,26 @@ def resource(document: Any) -> web.Response:
     return _xml(document, 200)
 
 
+def fragment_resource(body: bytes) -> web.Response:
+    """200 with a document that is already written."""
+    return web.Response(body=body, headers={"Content-Type": MEDIA_TYPE})
+
+
+def conditional(request: web.BaseRequest, response: web.StreamResponse) -> web.StreamResponse:
+    """Tag a resource by its content; 304 without body where the client has that content (RFC 9110, 13.1.2)."""
+    if response.status != 200 or request.method not in ("GET", "HEAD") or not isinstance(response, web.Response):
+        return response
+    body = response.body
+    if not isinstance(body, bytes):
+        return response
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    known = request.headers.get("If-None-Match", "")
+    if known.strip() == "*" or tag in (part.strip().removeprefix("W/") for part in known.split(",")):
+        return web.Response(status=304, headers={"ETag": tag})
+    response.headers["ETag"] = tag
+    return response
+
+
 def located(status: int, location: str) -> web.Response:
     """201 or 204 with a Location and no body."""
     headers = {"Location": location}
@@ -79,20 +110,21 @@ def _xml(document: Any, status: int, headers: Mapping[str, str] | None = None) -
 
 @dataclass(slots=True, frozen=True)
 class Page:
-    """The part of a list that was asked for: at most `limit` items from `start`."""
+    """The part of a list that was asked for: at most `limit` items from `start`, later than `after` where it is not 0."""
 
     start: int
     limit: int
+    after: int = 0
 
     @classmethod
     def of(cls, request: web.Request) -> Page:
-        """Read the query parameters `s` (0 where absent) and `l` (1 where absent).
+        """Read the query parameters `s` (0 where absent), `l` (1 where absent) and `a` (epoch seconds).
 
-        `a` (after a time) is checked and has no effect: the lists served here are not ordered by time. A limit above
-        255 is cut, as a server may. Raises a 400 `Refusal` for values that are not UInt32.
+        `a` has an effect on lists that are ordered by time. A limit above 255 is cut, as a server may. Raises a 400
+        `Refusal` for values that are not UInt32.
         """
-        _unsigned(request, "a", 0)
-        return cls(_unsigned(request, "s", 0), min(_unsigned(request, "l", DEFAULT_LIMIT), MAX_LIMIT))
+        after = _unsigned(request, "a", 0)
+        return cls(_unsigned(request, "s", 0), min(_unsigned(request, "l", DEFAULT_LIMIT), MAX_LIMIT), after)
 
     def cut(self, items: list[Any]) -> list[Any]:
         """Return this page of a whole list."""

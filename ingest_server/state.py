@@ -11,6 +11,7 @@ from aiohttp import web
 from .access import CONTEXT, Access, Peer
 from .landing.store import LandingStore
 from .operational.registry import Registry
+from .operational.resources import ResourceStore
 from .options import ServerOptions
 
 
@@ -28,6 +29,7 @@ class State:
     store: LandingStore
     access: Access
     server_lfdi: str
+    resources: ResourceStore
     now: Callable[[], dt.datetime] = utc_now
 
 

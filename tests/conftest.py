@@ -1,10 +1,16 @@
-"""Spread over processes by folder or file: tests that share expensive fixtures stay together."""
+"""Spread over processes by folder or file: tests that share expensive fixtures stay together. Fixtures for all folders."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
+from lxml import etree
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import sep_schemas
 
 TOGETHER = {"defs", "dbt", "e2e"}
 
@@ -15,3 +21,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         place = item.path.relative_to(root)
         group = place.parts[0] if place.parts[0] in TOGETHER else str(place)
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _schema(name: str) -> etree.XMLSchema:
+    try:
+        return sep_schemas.schema(name)
+    except sep_schemas.SchemaUnavailable as error:
+        pytest.skip(f"NOT VALIDATED against the standard's XML schema: {error}")
+
+
+@pytest.fixture(scope="session")
+def sep_schema() -> etree.XMLSchema:
+    """The schema of IEEE 2030.5-2018; documents with extensions do not validate against it."""
+    return _schema("sep.xsd")
+
+
+@pytest.fixture(scope="session")
+def csip_aus_schema() -> etree.XMLSchema:
+    """The same with the elements of CSIP-AUS, where DERCapability must have some."""
+    return _schema("csipaus-core.xsd")

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from . import bench, certs, demo, devnet, ingest, simulate, status, warehouse
+from . import bench, certs, demo, devnet, events, gateway, ingest, simulate, status, warehouse
 
 app = typer.Typer(
     name="gridtokenx",
@@ -23,6 +23,8 @@ app.command("up")(demo.up)
 app.command("status")(status.status)
 app.add_typer(certs.app, name="certs")
 app.add_typer(ingest.app, name="ingest")
+app.add_typer(gateway.app, name="gateway")
+app.add_typer(events.app, name="events")
 app.add_typer(simulate.app, name="simulate")
 app.command("devnet")(devnet.devnet)
 app.command("sql")(warehouse.sql)

@@ -7,12 +7,12 @@ messages at once.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from gridtokenx_pipeline.domain.channels import resolve_channel
 from ieee2030_5 import xml
+from ieee2030_5.regular import single_readings
 
 LIST = "MirrorMeterReadingList"
 USAGE_POINT = "MirrorUsagePoint"
@@ -39,28 +39,6 @@ _TYPE_CODES = {
 }
 _INT32_MAX = 2**31 - 1
 
-# Meters write nearly all of their messages in one shape: a list of MirrorMeterReadings of one mRID and one Reading each. This
-# grammar accepts exactly that shape, a subset of well-formed XML in which a regular expression and a parser cannot differ (no
-# entities, comments, CDATA, prefixes or attributes below the root). It reads a message in a tenth of the time; whatever it does
-# not match goes to the parser.
-_S = "[ \t\r\n]*+"
-_ITEM = _S.join(
-    (
-        "<MirrorMeterReading>", "<mRID>([0-9A-Fa-f]{1,32}+)</mRID>", "<Reading>",
-        "(?:<qualityFlags>([0-9A-Fa-f]{1,4}+)</qualityFlags>)?+", "<timePeriod>", "<duration>([0-9]{1,10}+)</duration>",
-        "<start>(-?[0-9]{1,18}+)</start>", "</timePeriod>",
-        "<value>(-?[0-9]{1,18}+)</value>", "(?:<localID>([0-9A-Fa-f]{1,4}+)</localID>)?+",
-        "</Reading>", "</MirrorMeterReading>", "",
-    )
-)  # fmt: skip
-_REGULAR_ITEM = re.compile(_ITEM)
-_REGULAR_LIST = re.compile(
-    r"(?:<\?xml version=['\"]1\.0['\"] encoding=['\"][Uu][Tt][Ff]-8['\"]\?>)?+" + _S
-    + '<MirrorMeterReadingList xmlns="(?:' + "|".join(re.escape(namespace) for namespace in xml.NAMESPACES) + ')"'
-    + '(?:(?: all="[0-9]*+")?+(?: results="[0-9]*+")?+)>' + _S
-    + "(?:" + re.sub(r"\((?!\?)", "(?:", _ITEM) + ")*+</MirrorMeterReadingList>" + _S
-)  # fmt: skip
-
 
 @dataclass
 class Rows:
@@ -84,16 +62,10 @@ class Rows:
 
 
 def read_regular(body: bytes, message: int, rows: Rows) -> bool:
-    """Append the readings of a message in the regular shape. Returns False, with `rows` untouched, for any other."""
-    if len(body) > xml.MAX_BYTES:
+    """Append the readings of a message in the form meters send most. Returns False, with `rows` untouched, for any other."""
+    found = single_readings(body) if len(body) <= xml.MAX_BYTES else None
+    if found is None:
         return False
-    try:
-        text = body.decode("ascii")
-    except UnicodeDecodeError:
-        return False
-    if _REGULAR_LIST.fullmatch(text) is None:
-        return False
-    found = _REGULAR_ITEM.findall(text)
     if found:
         mrid, flags, duration, start, value, local_id = zip(*found, strict=True)
         count = len(found)

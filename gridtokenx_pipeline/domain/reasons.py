@@ -26,12 +26,16 @@ class Reason(StrEnum):
     )
     UNKNOWN_DOCUMENT = (
         "unknown_document",
-        "The root element is not of IEEE 2030.5; the row stands for the message and has no parts.",
+        "The root element is not of IEEE 2030.5, or the JSON of no known form; the row stands for the message and has no parts.",
     )
     BAD_VALUE = "bad_value", "The value is no whole number within Int48, or not a whole number of milli-watt-hours."
     BAD_INTERVAL = (
         "bad_interval",
         "The time period is missing, unreadable, longer than a day, or does not start at a multiple of its length.",
+    )
+    STORAGE_IN_GENERATION = (
+        "storage_in_generation",
+        "The generation of a legacy reading may hold battery discharge, and nothing in it says how much.",
     )
     NOT_A_TOTAL = (
         "not_a_total",
@@ -49,4 +53,8 @@ class Reason(StrEnum):
     NEGATIVE = "negative", "Energy or register below zero; direction is told by the channel."
     OUT_OF_RANGE = "out_of_range", "More than the meter's ratings allow, or a state of charge outside 0 to 100 %."
     REGISTER_DECREASED = "register_decreased", "The cumulative register is lower than an earlier one of the meter and channel."
+    OVERRULED = (
+        "overruled",
+        "A reading of the legacy gateway for an interval that the meter had reported through IEEE 2030.5, which counts.",
+    )
     DUPLICATE = "duplicate", "The same value was accepted for the same interval before; the first stays."

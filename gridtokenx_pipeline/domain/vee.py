@@ -1,8 +1,9 @@
 """Validation: wire readings in; accepted, rejected and telemetry rows out, each reading in exactly one of them.
 
 The order: type (`classify`), merge (`merge`), interval and clock, completion of lone registers, sign and ratings, order of
-registers (`checks`), duplicates and versions (`versions`). A reading fails at most once. Results depend on what was received
-and in which order (received_at, message_id), never on the order of rows: frames come out sorted by key.
+registers (`checks`), the legacy gateway against IEEE 2030.5, duplicates and versions (`versions`). A reading fails at most once.
+Results depend on what was received and in which order (received_at, message_id), never on the order of rows: frames come out
+sorted by key.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from gridtokenx_pipeline.domain.classify import TELEMETRY as TELEMETRY_FORM
 from gridtokenx_pipeline.domain.merge import CANDIDATE, candidates, complete_registers
 from gridtokenx_pipeline.domain.parse import Parsed
 from gridtokenx_pipeline.domain.reasons import Reason
-from gridtokenx_pipeline.domain.versions import number_versions
+from gridtokenx_pipeline.domain.versions import KEY, number_versions
+from ingest_server.gateway.documents import NO_DEVICE
 
 VALID, QUESTIONABLE, DERIVED = 1, 16, 32
 
-_REJECTED = ["seq", "channel", "interval_start", "reason", "detail", "mmr_mrid", "position", "parts"]
+_REJECTED = ["seq", "meter_id", "channel", "interval_start", "reason", "detail", "mmr_mrid", "position", "parts"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def validate(parsed: Parsed, known_types: pl.DataFrame, prior: pl.DataFrame, met
     telemetry = believed.filter(pl.col("form") == TELEMETRY_FORM)
     old = _as_candidates(prior, order)
     rows = candidates(believed.filter(pl.col("form") != TELEMETRY_FORM), types, rules.interval_s)
-    accepted, refused = _check(rows, old, headers, meter_bounds(meters, rules), rules)
+    accepted, refused = _check(rows, old, headers, meter_bounds(meters, rules), rules, _gateway(headers, prior, order))
     rejected = pl.concat([_refused_messages(headers), _refused_wire(classified), refused])
     return _conform(parsed, headers, accepted, rejected, telemetry)
 
@@ -86,7 +88,7 @@ def _as_candidates(prior: pl.DataFrame, order: pl.DataFrame) -> pl.DataFrame:
 
 
 def _check(
-    rows: pl.DataFrame, old: pl.DataFrame, headers: pl.DataFrame, bounds: pl.DataFrame, rules: Rules
+    rows: pl.DataFrame, old: pl.DataFrame, headers: pl.DataFrame, bounds: pl.DataFrame, rules: Rules, gateway: pl.Series
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Accepted rows (CANDIDATE, version, conflict) and rejected ones (_REJECTED)."""
     known = pl.col("meter_id").is_in(bounds["meter_id"].unique().implode())
@@ -102,10 +104,28 @@ def _check(
 
     decreased = pl.when(pl.col("register") < pl.col("floor")).then(pl.lit(Reason.REGISTER_DECREASED.value))
     rows, fallen = _split(register_floor(rows, old).with_columns(decreased.alias("reason")), _register_detail)
-    numbered = number_versions(rows.select(list(CANDIDATE)), old)
+    rows, overruled = _overrule(rows.select(list(CANDIDATE)), old, gateway)
+    numbered = number_versions(rows, old)
     repeated = pl.when("duplicate").then(pl.lit(Reason.DUPLICATE.value))
     rows, duplicates = _split(numbered.with_columns(repeated.alias("reason")), _duplicate_detail)
-    return rows, pl.concat([misplaced, implausible, unpaired, fallen, duplicates])
+    return rows, pl.concat([misplaced, implausible, unpaired, fallen, overruled, duplicates])
+
+
+def _gateway(headers: pl.DataFrame, prior: pl.DataFrame, order: pl.DataFrame) -> pl.Series:
+    """The numbers (seq) of messages that came through the legacy gateway."""
+    both = pl.concat([frame.select("message_id", "device_lfdi") for frame in (headers, prior)]).unique("message_id")
+    return both.filter(pl.col("device_lfdi") == NO_DEVICE).join(order, on="message_id")["seq"]
+
+
+def _overrule(rows: pl.DataFrame, old: pl.DataFrame, gateway: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Refuse what the gateway says of an interval that was reported by IEEE 2030.5 before; the other way round is a version."""
+    legacy = pl.col("seq").is_in(gateway.implode())
+    seen = pl.concat([old.select(*KEY, "seq"), rows.select(*KEY, "seq")]).filter(~legacy)
+    first = seen.group_by(KEY).agg(pl.col("seq").min().alias("reported"))
+    late = legacy & (pl.col("reported") < pl.col("seq"))
+    known = rows.join(first, on=KEY, how="left").with_columns(pl.when(late).then(pl.lit(Reason.OVERRULED.value)).alias("reason"))
+    rows, overruled = _split(known.drop("reported"), _duplicate_detail)
+    return rows.select(list(CANDIDATE)), overruled
 
 
 def _with_plausibility(rows: pl.DataFrame, bounds: pl.DataFrame) -> pl.DataFrame:
@@ -199,7 +219,7 @@ def _conform(
         .cast(pl.Int32)
         .alias("quality_flags"),
     )
-    refused = rejected.join(headers.select("seq", "message_id", "received_at", "zone", "meter_id"), on="seq")
+    refused = rejected.join(headers.select("seq", "message_id", "received_at", "zone"), on="seq")
     measured = telemetry.with_columns(
         _moment("first_s").alias("measured_at"),
         pl.col("duration_s").fill_null(0).cast(pl.Int32),

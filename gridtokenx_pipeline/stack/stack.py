@@ -52,9 +52,16 @@ def server_options(settings: Settings, enrolment: Enrolment, host: str, port: in
         ca=enrolment.authority.certificate_path,
         cert=enrolment.server.certificate,
         key=enrolment.server.key,
+        crl=enrolment.crl,
         landing_dir=settings.landing_dir,
         operational_url=settings.operational_url,
         post_rate_s=settings.metering.interval_s,
+        gateway_port=settings.gateway.port,
+        gateway_require=settings.gateway.require,
+        gateway_algorithm=settings.gateway.algorithm,
+        gateway_token_key=settings.gateway_token_key,
+        gateway_audience=settings.gateway.audience,
+        gateway_rate_per_min=settings.gateway.requests_per_min,
     )
 
 
@@ -88,7 +95,7 @@ class Stack:
 
     def _ingest_server(self, enrolment: Enrolment, workers: int) -> Service:
         options = server_options(self.settings, enrolment, self.ports.ingest_host, self.ports.ingest, workers)
-        probe = enrolment.meters[0]
+        probe = enrolment.probe
 
         def healthy() -> bool:
             from ieee2030_5.tls import client_context

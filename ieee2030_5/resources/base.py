@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from .fields import attribute, element
-from .types import ANY_URI, INT64, MRID, STRING32, UINT8, UINT16, UINT32
+from .types import ANY_URI, BOOLEAN, HEX8, INT16, INT64, MRID, STRING32, STRING192, TIME, UINT8, UINT16, UINT32
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,6 +49,45 @@ class IdentifiedObject(Resource):
 
 
 @dataclass(slots=True, kw_only=True)
+class SubscribableIdentifiedObject(SubscribableResource):
+    """An identified object that can be subscribed to."""
+
+    mrid: Annotated[str | None, element("mRID", MRID)] = None
+    description: Annotated[str | None, element("description", STRING32)] = None
+    version: Annotated[int | None, element("version", UINT16)] = None
+
+
+@dataclass(slots=True, kw_only=True)
+class RespondableResource(Resource):
+    """A resource that wants responses: posted to `reply_to`, when as the bits of `response_required` say.
+
+    Bit 0 asks for a response on receipt, bit 1 for those of its course, bit 2 for one of the customer.
+    """
+
+    reply_to: Annotated[str | None, attribute("replyTo", ANY_URI)] = None
+    response_required: Annotated[int | None, attribute("responseRequired", HEX8)] = None
+
+
+@dataclass(slots=True, kw_only=True)
+class RespondableIdentifiedObject(RespondableResource):
+    """An identified object that wants responses."""
+
+    mrid: Annotated[str | None, element("mRID", MRID)] = None
+    description: Annotated[str | None, element("description", STRING32)] = None
+    version: Annotated[int | None, element("version", UINT16)] = None
+
+
+@dataclass(slots=True, kw_only=True)
+class RespondableSubscribableIdentifiedObject(RespondableResource):
+    """An identified object that wants responses and can be subscribed to."""
+
+    subscribable: Annotated[int | None, attribute("subscribable", UINT8)] = None
+    mrid: Annotated[str | None, element("mRID", MRID)] = None
+    description: Annotated[str | None, element("description", STRING32)] = None
+    version: Annotated[int | None, element("version", UINT16)] = None
+
+
+@dataclass(slots=True, kw_only=True)
 class Link:
     """A reference to a resource."""
 
@@ -68,6 +107,34 @@ class DateTimeInterval:
 
     duration: Annotated[int | None, element("duration", UINT32)] = None
     start: Annotated[int | None, element("start", INT64)] = None
+
+
+@dataclass(slots=True, kw_only=True)
+class EventStatus:
+    """Where an event is in its life; `current_status` is one of `enums.EventStatusCode`, times are UTC epoch seconds."""
+
+    current_status: Annotated[int | None, element("currentStatus", UINT8)] = None
+    date_time: Annotated[int | None, element("dateTime", TIME)] = None
+    potentially_superseded: Annotated[bool | None, element("potentiallySuperseded", BOOLEAN)] = None
+    potentially_superseded_time: Annotated[int | None, element("potentiallySupersededTime", TIME)] = None
+    reason: Annotated[str | None, element("reason", STRING192)] = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Event(RespondableSubscribableIdentifiedObject):
+    """Something that holds for an interval."""
+
+    creation_time: Annotated[int | None, element("creationTime", TIME)] = None
+    event_status: Annotated[EventStatus | None, element("EventStatus", EventStatus)] = None
+    interval: Annotated[DateTimeInterval | None, element("interval", DateTimeInterval)] = None
+
+
+@dataclass(slots=True, kw_only=True)
+class RandomizableEvent(Event):
+    """An event whose start and duration devices vary by up to these seconds (-3600..3600), so that not all act at once."""
+
+    randomize_duration: Annotated[int | None, element("randomizeDuration", INT16)] = None
+    randomize_start: Annotated[int | None, element("randomizeStart", INT16)] = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from ieee2030_5.namespaces import CSIP_AUS
+
 from .base import Link, ListLink, Resource, SubscribableList, SubscribableResource
 from .fields import attribute, children, element
 from .types import BOOLEAN, HEX32, LFDI, TIME, UINT32, UINT40
@@ -30,7 +32,7 @@ class AbstractDevice(SubscribableResource):
 
 @dataclass(slots=True, kw_only=True)
 class EndDevice(AbstractDevice):
-    """A client known to the server; `post_rate` in seconds."""
+    """A client known to the server; `post_rate` in seconds. The connection point is of CSIP-AUS."""
 
     changed_time: Annotated[int | None, element("changedTime", TIME)] = None
     enabled: Annotated[bool | None, element("enabled", BOOLEAN)] = None
@@ -40,6 +42,7 @@ class EndDevice(AbstractDevice):
     post_rate: Annotated[int | None, element("postRate", UINT32)] = None
     registration_link: Annotated[Link | None, element("RegistrationLink", Link)] = None
     subscription_list_link: Annotated[ListLink | None, element("SubscriptionListLink", ListLink)] = None
+    connection_point_link: Annotated[Link | None, element("ConnectionPointLink", Link, namespace=CSIP_AUS)] = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,12 +14,19 @@ from .types import SimpleType
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """Where a field goes. `type` is a `SimpleType`, or the dataclass of the nested element."""
+    """Where a field goes. `type` is a `SimpleType`, or the dataclass of the nested element.
+
+    `namespace` is that of an extension's element, None for the document's own. The element of a `polymorphic` field may
+    hold any subclass of `type`, named by its xsi:type. `aliases` are other names that are read.
+    """
 
     name: str
     type: SimpleType | type
     is_attribute: bool = False
     many: bool = False
+    namespace: str | None = None
+    polymorphic: bool = False
+    aliases: tuple[str, ...] = ()
 
 
 def attribute(name: str, type: SimpleType) -> Mapping:
@@ -27,14 +34,21 @@ def attribute(name: str, type: SimpleType) -> Mapping:
     return Mapping(name, type, is_attribute=True)
 
 
-def element(name: str, type: SimpleType | type) -> Mapping:
-    """Declare an optional element, simple or nested."""
-    return Mapping(name, type)
+def element(
+    name: str,
+    type: SimpleType | type,
+    *,
+    namespace: str | None = None,
+    polymorphic: bool = False,
+    aliases: tuple[str, ...] = (),
+) -> Mapping:
+    """Declare an optional element, simple or nested; see `Mapping` for the options."""
+    return Mapping(name, type, namespace=namespace, polymorphic=polymorphic, aliases=aliases)
 
 
-def children(name: str, type: type) -> Mapping:
+def children(name: str, type: type, *, polymorphic: bool = False) -> Mapping:
     """Declare a repeated nested element; the field is a list."""
-    return Mapping(name, type, many=True)
+    return Mapping(name, type, many=True, polymorphic=polymorphic)
 
 
 def mappings(cls: type) -> list[tuple[str, Mapping]]:

@@ -1,22 +1,14 @@
-"""Readings and their types (IEEE 2030.5-2018, 10.10)."""
+"""Metering: usage points, meter readings, sets of readings, readings and their types (IEEE 2030.5-2018, 10.10)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
-from .base import DateTimeInterval, Resource
-from .fields import attribute, element
-from .types import BOOLEAN, HEX16, INT8, INT32, INT48, UINT8, UINT32, UINT48
-
-
-@dataclass(slots=True, kw_only=True)
-class UnitValue:
-    """A number with its unit: value x 10^multiplier."""
-
-    multiplier: Annotated[int | None, element("multiplier", INT8)] = None
-    unit: Annotated[int | None, element("unit", UINT8)] = None
-    value: Annotated[int | None, element("value", INT32)] = None
+from .base import DateTimeInterval, IdentifiedObject, Link, ListLink, Resource, SubscribableList
+from .fields import attribute, children, element
+from .quantities import UnitValue
+from .types import BOOLEAN, HEX16, INT8, INT48, LFDI, UINT8, UINT32, UINT48
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,3 +51,78 @@ class ReadingType(Resource):
     supply_limit: Annotated[int | None, element("supplyLimit", UINT48)] = None
     tiered_consumption_blocks: Annotated[bool | None, element("tieredConsumptionBlocks", BOOLEAN)] = None
     uom: Annotated[int | None, element("uom", UINT8)] = None
+
+
+@dataclass(slots=True, kw_only=True)
+class UsagePointBase(IdentifiedObject):
+    """What usage points and their mirrors share; `role_flags` as `enums.RoleFlags`."""
+
+    role_flags: Annotated[int | None, element("roleFlags", HEX16)] = None
+    service_category_kind: Annotated[int | None, element("serviceCategoryKind", UINT8)] = None
+    status: Annotated[int | None, element("status", UINT8)] = None
+
+
+@dataclass(slots=True, kw_only=True)
+class MeterReadingBase(IdentifiedObject):
+    """What all meter readings share."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ReadingSetBase(IdentifiedObject):
+    """What all sets of readings share: the period they cover."""
+
+    time_period: Annotated[DateTimeInterval | None, element("timePeriod", DateTimeInterval)] = None
+
+
+@dataclass(slots=True, kw_only=True)
+class UsagePoint(UsagePointBase):
+    """A point where energy is metered, for reading."""
+
+    device_lfdi: Annotated[str | None, element("deviceLFDI", LFDI)] = None
+    meter_reading_list_link: Annotated[ListLink | None, element("MeterReadingListLink", ListLink)] = None
+
+
+@dataclass(slots=True, kw_only=True)
+class UsagePointList(SubscribableList):
+    """Usage points, by descending mRID."""
+
+    poll_rate: Annotated[int | None, attribute("pollRate", UINT32)] = None
+    usage_points: Annotated[list[UsagePoint], children("UsagePoint", UsagePoint)] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class MeterReading(MeterReadingBase):
+    """Readings of one type at a usage point."""
+
+    rate_component_list_link: Annotated[ListLink | None, element("RateComponentListLink", ListLink)] = None
+    reading_link: Annotated[Link | None, element("ReadingLink", Link)] = None
+    reading_set_list_link: Annotated[ListLink | None, element("ReadingSetListLink", ListLink)] = None
+    reading_type_link: Annotated[Link | None, element("ReadingTypeLink", Link)] = None
+
+
+@dataclass(slots=True, kw_only=True)
+class MeterReadingList(SubscribableList):
+    """Meter readings, by descending mRID."""
+
+    meter_readings: Annotated[list[MeterReading], children("MeterReading", MeterReading)] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class ReadingSet(ReadingSetBase):
+    """A set of readings of one period."""
+
+    reading_list_link: Annotated[ListLink | None, element("ReadingListLink", ListLink)] = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ReadingSetList(SubscribableList):
+    """Sets of readings, latest period first."""
+
+    reading_sets: Annotated[list[ReadingSet], children("ReadingSet", ReadingSet)] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class ReadingList(SubscribableList):
+    """Readings, by ascending local identifier."""
+
+    readings: Annotated[list[Reading], children("Reading", Reading)] = field(default_factory=list)

@@ -5,22 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from .base import DateTimeInterval, IdentifiedObject, List
+from .base import List
 from .fields import attribute, children, element
-from .metering import Reading, ReadingType
-from .types import HEX16, LFDI, TIME, UINT8, UINT32
+from .metering import MeterReadingBase, Reading, ReadingSetBase, ReadingType, UsagePointBase
+from .types import LFDI, TIME, UINT32
 
 
 @dataclass(slots=True, kw_only=True)
-class MirrorReadingSet(IdentifiedObject):
+class MirrorReadingSet(ReadingSetBase):
     """Readings of one period."""
 
-    time_period: Annotated[DateTimeInterval | None, element("timePeriod", DateTimeInterval)] = None
     readings: Annotated[list[Reading], children("Reading", Reading)] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)
-class MirrorMeterReading(IdentifiedObject):
+class MirrorMeterReading(MeterReadingBase):
     """Readings of one type: the type, one reading, or sets of them. Update times are UTC epoch seconds."""
 
     last_update_time: Annotated[int | None, element("lastUpdateTime", TIME)] = None
@@ -42,12 +41,9 @@ class MirrorMeterReadingList(List):
 
 
 @dataclass(slots=True, kw_only=True)
-class MirrorUsagePoint(IdentifiedObject):
+class MirrorUsagePoint(UsagePointBase):
     """A device's usage point on the server; `role_flags` as `enums.RoleFlags`, `post_rate` in seconds."""
 
-    role_flags: Annotated[int | None, element("roleFlags", HEX16)] = None
-    service_category_kind: Annotated[int | None, element("serviceCategoryKind", UINT8)] = None
-    status: Annotated[int | None, element("status", UINT8)] = None
     device_lfdi: Annotated[str | None, element("deviceLFDI", LFDI)] = None
     mirror_meter_readings: Annotated[list[MirrorMeterReading], children("MirrorMeterReading", MirrorMeterReading)] = field(
         default_factory=list

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from ieee2030_5.identity import LFDI_OCTETS, MRID_OCTETS, normalize_hex
@@ -61,13 +62,14 @@ def _signed(bits: int) -> SimpleType:
 
 
 def _flags(octets: int) -> SimpleType:
-    width = 2 * octets
     high = (1 << 8 * octets) - 1
 
     def write(value: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= high:
             raise ValueError(f"{value!r} does not fit {octets} octets")
-        return f"{int(value):0{width}X}"
+        text = f"{int(value):X}"
+        # Whole octets and no more, as the schema asks; clients compare what they wrote as text.
+        return text if len(text) % 2 == 0 else f"0{text}"
 
     def read(text: str) -> int:
         return int(normalize_hex(text, octets), 16)
@@ -75,13 +77,13 @@ def _flags(octets: int) -> SimpleType:
     return SimpleType(f"HexBinary{8 * octets}", write, read)
 
 
-def _identifier(octets: int) -> SimpleType:
+def _identifier(octets: int, name: str | None = None) -> SimpleType:
     def convert(text: Any) -> str:
         if not isinstance(text, str):
             raise ValueError(f"{text!r} is not a hex string")
         return normalize_hex(text, octets)
 
-    return SimpleType(f"HexBinary{8 * octets}", convert, convert)
+    return SimpleType(name or f"HexBinary{8 * octets}", convert, convert)
 
 
 def _string(name: str, longest: int) -> SimpleType:
@@ -96,6 +98,19 @@ def _string(name: str, longest: int) -> SimpleType:
         return text or None
 
     return SimpleType(name, check, check, escape=True)
+
+
+def one_of(values: type[StrEnum]) -> SimpleType:
+    """A type whose values are those of `values`, read as plain strings; of extensions, since the standard has codes."""
+    allowed = frozenset(str(value) for value in values)
+    listed = "|".join(str(value) for value in values)
+
+    def check(text: Any) -> str:
+        if not isinstance(text, str) or text.strip() not in allowed:
+            raise ValueError(f"{str(text)[:64]!r} is not one of {listed}")
+        return str(text.strip())
+
+    return SimpleType(listed, check, check)
 
 
 def _write_boolean(value: Any) -> str:
@@ -125,10 +140,24 @@ INT64 = _signed(64)
 HEX8 = _flags(1)
 HEX16 = _flags(2)
 HEX32 = _flags(4)
+HEX64 = _flags(8)
 MRID = _identifier(MRID_OCTETS)
 LFDI = _identifier(LFDI_OCTETS)
+HEX128 = _identifier(16)
+"""An IPv6 address as 32 hex digits."""
+EUI64 = _identifier(8, "EUI64")
+STRING6 = _string("String6", 6)
+STRING16 = _string("String16", 16)
+STRING20 = _string("String20", 20)
 STRING32 = _string("String32", 32)
+STRING42 = _string("String42", 42)
 STRING192 = _string("String192", 192)
+TEXT = _string("String", 65535)
+"""A text the schema does not bound."""
 ANY_URI = _string("anyURI", 2048)
 TIME = INT64
 """TimeType: UTC epoch seconds."""
+PERCENT = UINT16
+"""PerCent: hundredths of a percent, 10000 is all."""
+SIGNED_PERCENT = INT16
+"""SignedPerCent: hundredths of a percent, from -10000 to 10000."""

@@ -25,7 +25,8 @@ class RawMessage:
 
     `received_at` is aware UTC with microseconds, `device_lfdi` 40 upper-case hex digits, `path` without the query,
     `body` unchanged, `body_sha256` lower-case hex, `source` one of sep2, gateway, replay. `meter_id` and `zone` are
-    what the registry said at receipt; empty where the writer does not know.
+    what the registry said at receipt; empty where the writer does not know. `sender_lfdi` is the certificate that posted where
+    that is not the device itself (an aggregator's, for one), else empty.
     """
 
     received_at: dt.datetime
@@ -38,6 +39,7 @@ class RawMessage:
     source: str = "sep2"
     meter_id: str = ""
     zone: str = ""
+    sender_lfdi: str = ""
 
 
 @dataclass(slots=True, frozen=True)
@@ -56,6 +58,7 @@ class LandedMessage:
     source: str
     meter_id: str
     zone: str
+    sender_lfdi: str = ""
 
 
 @dataclass(slots=True, frozen=True, order=True)

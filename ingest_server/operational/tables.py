@@ -53,13 +53,28 @@ DEVICES = Table(
     Column("meter_id", Text, nullable=False, comment="Meter the certificate stands for; a re-keyed meter has two rows."),
     Column("zone", Text, nullable=False, comment="Market area."),
     Column("status", String(16), nullable=False, comment="active, suspended or revoked; only active devices are served."),
-    Column("role", String(32), nullable=False, comment="What the device may do; meter."),
+    Column("role", String(32), nullable=False, comment="What it may do: meter, aggregator, operator or auditor."),
     Column("pin", Integer, nullable=False, comment="Registration PIN, six digits with a check digit."),
     Column("device_category", BigInteger, nullable=False, comment="IEEE 2030.5 DeviceCategoryType bit map."),
     Column("registered_at", UtcDateTime, nullable=False, comment="When the row was first written."),
-    Column("not_after", UtcDateTime, comment="End of the certificate's validity, where known."),
+    Column("not_after", UtcDateTime, comment="End of the certificate's validity, or of the grace after its renewal."),
+    Column(
+        "profile",
+        String(16),
+        nullable=False,
+        server_default="standard",
+        comment="Which elements the client understands: standard, or csip_aus with its extensions.",
+    ),
     CheckConstraint("status IN ('active', 'suspended', 'revoked')", name="devices_status"),
     Index("devices_meter", "meter_id"),
+)
+
+FLEETS = Table(
+    "fleets",
+    METADATA,
+    Column("aggregator_lfdi", String(40), primary_key=True, comment="Client that acts for the device."),
+    Column("lfdi", String(40), primary_key=True, comment="Device of the fleet."),
+    Index("fleets_lfdi", "lfdi"),
 )
 
 MIRROR_USAGE_POINTS = Table(

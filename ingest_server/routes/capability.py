@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from aiohttp import web
 
 from ieee2030_5.enums import TimeQuality
 from ieee2030_5.identity import sfdi_of
 from ieee2030_5.resources import DeviceCapability, Link, ListLink, SelfDevice, Time
+from ieee2030_5.xml import document, encode_fragment
 
+from ..links import counted
 from ..operational.registry import CATEGORY_UNKNOWN
-from ..replies import resource
+from ..replies import fragment_resource, resource
 from ..state import peer_of, state_of
 
 ROUTES = web.RouteTableDef()
@@ -19,19 +19,26 @@ ROUTES = web.RouteTableDef()
 
 @ROUTES.get("/dcap")
 async def device_capability(request: web.Request) -> web.Response:
-    """Links to what this device may use; a device yet to enrol sees the time and the list to enrol in."""
+    """Links to what this device may use; a device yet to enrol sees the time, the list to enrol in and an empty mirror."""
     state, peer = state_of(request), peer_of(request)
-    document = DeviceCapability(
+    capability = DeviceCapability(
         href="/dcap",
         poll_rate=state.options.poll_rate_s,
         time_link=Link(href="/tm"),
-        end_device_list_link=ListLink(href="/edev", all=int(peer.device is not None)),
+        end_device_list_link=ListLink(href="/edev", all=None if peer.device is not None else 0),
+        mirror_usage_point_list_link=ListLink(href="/mup"),
     )
     if peer.device is not None:
-        mirrors = await asyncio.to_thread(state.registry.count_mirror_usage_points, peer.lfdi)
-        document.mirror_usage_point_list_link = ListLink(href="/mup", all=mirrors)
-        document.self_device_link = Link(href="/sdev")
-    return resource(document)
+        capability.customer_account_list_link = ListLink(href="/bill")
+        capability.demand_response_program_list_link = ListLink(href="/dr")
+        capability.der_program_list_link = ListLink(href="/derp")
+        capability.messaging_program_list_link = ListLink(href="/msg")
+        capability.response_set_list_link = ListLink(href="/rsps")
+        capability.tariff_profile_list_link = ListLink(href="/tp")
+        capability.usage_point_list_link = ListLink(href="/upt")
+        capability.self_device_link = Link(href="/sdev")
+    [fragment] = await counted(state, peer, [encode_fragment(capability)], peer.scope.lfdis)
+    return fragment_resource(document(fragment))
 
 
 @ROUTES.get("/tm")

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from campus_simulator.models import Building, Site
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 CONFIG = tomllib.loads((Path(__file__).parents[2] / "config" / "stanford.toml").read_text(encoding="utf-8"))
 

@@ -28,6 +28,12 @@ COMMANDS = [
     ["simulate", "window"],
     ["simulate", "live"],
     ["devnet"],
+    ["events", "der"],
+    ["events", "load"],
+    ["events", "price"],
+    ["events", "message"],
+    ["events", "list"],
+    ["events", "cancel"],
     ["sql"],
     ["shell"],
     ["dictionary"],
@@ -191,3 +197,17 @@ def test_an_unknown_benchmark_is_named() -> None:
     answer = run("bench", "nonsense")
     assert answer.exit_code == 2
     assert "nonsense" in answer.output
+
+
+def test_an_event_is_published_listed_and_called_off(tmp_path):
+    data = ["--data", tmp_path / "data"]
+    published = run("events", "load", "--shed-percent", "20", "--minutes", "30", *data)
+    assert published.exit_code == 0, published.output
+    path = published.output.split()[1]
+    [event] = json.loads(run("events", "list", "--json", *data).output)
+    assert (event["path"], event["kind"], event["status"]) == (path, "load", "active")
+    assert run("events", "cancel", path, *data).exit_code == 0
+    [event] = json.loads(run("events", "list", "--json", *data).output)
+    assert event["status"] == "cancelled"
+    assert run("events", "der", *data).exit_code == 2
+    assert run("events", "cancel", "/derp/campus", *data).exit_code == 2

@@ -57,7 +57,7 @@ def test_layout_and_modes(directory: Path) -> None:
         str(path.relative_to(directory)): _mode(path) for path in directory.rglob("*") if path.is_file() and path.name != ".lock"
     }
     assert files == {
-        "ca.pem": 0o644, "ca.key": 0o600, "server.pem": 0o644, "server.key": 0o600, "meters/METER-1.pem": 0o644, "meters/METER-1.key": 0o600,
+        "ca.pem": 0o644, "ca.key": 0o600, "issuing.pem": 0o644, "issuing.key": 0o600, "issued.sqlite": 0o600, "server.pem": 0o644, "server.key": 0o600, "meters/METER-1.pem": 0o644, "meters/METER-1.key": 0o600,
     }  # fmt: skip
     assert _mode(directory) == _mode(directory / "meters") == 0o700
 

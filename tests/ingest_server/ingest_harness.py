@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import json
 import signal
 import ssl
@@ -30,6 +31,7 @@ from ingest_server.app import create_app
 from ingest_server.landing.sqlite import SqliteLandingReader, SqliteLandingStore
 from ingest_server.landing.store import LandedMessage
 from ingest_server.operational.registry import Device, Registry
+from ingest_server.operational.resources import ResourceStore
 from ingest_server.options import ServerOptions
 from ingest_server.ports import listening_socket
 from ingest_server.state import State
@@ -53,6 +55,16 @@ def device_row(credential: Credential, pin: int) -> Device:
 
 
 @dataclass
+class Clock:
+    """The server's clock, which tests move on."""
+
+    ahead: dt.timedelta = dt.timedelta(0)
+
+    def now(self) -> dt.datetime:
+        return dt.datetime.now(dt.UTC) + self.ahead
+
+
+@dataclass
 class Server:
     """A server in this process, over real TLS, and a client session for each device."""
 
@@ -60,9 +72,15 @@ class Server:
     port: int
     pki: Pki
     registry: Registry
+    resources: ResourceStore
     store: SqliteLandingStore
     landing_dir: Path
     sessions: dict[str, aiohttp.ClientSession]
+    state: State
+    clock: Clock
+
+    def later(self, by: dt.timedelta) -> None:
+        self.clock.ahead += by
 
     def session(self, name: str = "METER_A") -> aiohttp.ClientSession:
         if name not in self.sessions:
@@ -77,15 +95,18 @@ class Server:
 @contextlib.asynccontextmanager
 async def serving(options: ServerOptions, pki: Pki) -> AsyncIterator[Server]:
     registry = Registry(options.operational_url)
+    resources = ResourceStore(options.operational_url)
     store = SqliteLandingStore(options.landing_dir)
     access = Access(registry, ttl_s=options.device_cache_s, enrolment=options.enrolment_zone is not None)
-    app = create_app(State(options, registry, store, access, pki.server.lfdi))
+    clock = Clock()
+    state = State(options, registry, store, access, pki.server.lfdi, resources, now=clock.now)
+    app = create_app(state)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=options.keepalive_s)
     await runner.setup()
     sock = listening_socket(options.host, 0)
     port = sock.getsockname()[1]
     await web.SockSite(runner, sock, ssl_context=server_context(options.ca, options.cert, options.key)).start()
-    server = Server(f"https://127.0.0.1:{port}", port, pki, registry, store, options.landing_dir, {})
+    server = Server(f"https://127.0.0.1:{port}", port, pki, registry, resources, store, options.landing_dir, {}, state, clock)
     try:
         yield server
     finally:
@@ -94,6 +115,7 @@ async def serving(options: ServerOptions, pki: Pki) -> AsyncIterator[Server]:
         await runner.cleanup()
         store.close()
         registry.close()
+        resources.close()
 
 
 def landed(directory: Path) -> list[LandedMessage]:

@@ -8,7 +8,7 @@ from ingest_harness import SEP, Pki, Server, mup
 
 from ieee2030_5.client import Client
 from ieee2030_5.pki import Authority
-from ieee2030_5.resources import DeviceCapability, EndDevice, EndDeviceList, Error, Registration, SelfDevice, Time
+from ieee2030_5.resources import DeviceCapability, EndDevice, EndDeviceList, Error, MirrorUsagePointList, Registration, SelfDevice, Time
 from ieee2030_5.tls import client_context
 from ieee2030_5.xml import decode, encode, parse
 
@@ -26,7 +26,9 @@ async def fetch(server: Server, path: str, cls: type, name: str = "METER_A"):
 async def test_device_capability_links_lead_somewhere(server: Server) -> None:
     dcap = await fetch(server, "/dcap", DeviceCapability)
     links = [getattr(dcap, name) for name in DeviceCapability.__dataclass_fields__ if name.endswith("_link")]
-    assert {link.href for link in links if link} == {"/tm", "/sdev", "/edev", "/mup"}
+    assert {link.href for link in links if link} == {
+        "/tm", "/sdev", "/edev", "/mup", "/upt", "/bill", "/dr", "/derp", "/msg", "/rsps", "/tp",
+    }  # fmt: skip
     assert (dcap.poll_rate, dcap.end_device_list_link.all, dcap.mirror_usage_point_list_link.all) == (900, 1, 0)
     async with server.session().post("/mup", data=mup(server.pki.devices["METER_A"].lfdi), headers=SEP) as response:
         assert response.status == 201
@@ -83,7 +85,7 @@ async def test_head_answers_as_get_without_the_body(server: Server) -> None:
     ("method", "path", "allow"),
     [
         ("PUT", "/mup", {"GET", "HEAD", "POST"}),
-        ("DELETE", "/mup/0000000000000000", {"GET", "HEAD", "POST"}),
+        ("PATCH", "/mup/0000000000000000", {"GET", "HEAD", "POST", "PUT", "DELETE"}),
         ("POST", "/dcap", {"GET", "HEAD"}),
         ("POST", "/tm", {"GET", "HEAD"}),
         ("PUT", "/edev/1/rg", {"GET", "HEAD"}),
@@ -149,7 +151,8 @@ async def test_posting_a_known_end_device(server: Server) -> None:
 async def test_open_enrolment(open_server: Server) -> None:
     server, stranger = open_server, open_server.pki.devices["STRANGER"]
     dcap = await fetch(server, "/dcap", DeviceCapability, "STRANGER")
-    assert (dcap.end_device_list_link.all, dcap.mirror_usage_point_list_link, dcap.self_device_link) == (0, None, None)
+    assert (dcap.end_device_list_link.all, dcap.mirror_usage_point_list_link.all, dcap.self_device_link) == (0, 0, None)
+    assert (await fetch(server, "/mup", MirrorUsagePointList, "STRANGER")).all == 0
     assert (await fetch(server, "/edev", EndDeviceList, "STRANGER")).all == 0
     async with server.session("STRANGER").post("/mup", data=mup(stranger.lfdi), headers=SEP) as response:
         assert response.status == 403

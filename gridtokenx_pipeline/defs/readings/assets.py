@@ -8,7 +8,9 @@ import polars as pl
 
 from gridtokenx_pipeline.config import Settings
 from gridtokenx_pipeline.contracts import core, raw
-from gridtokenx_pipeline.domain import parse, vee
+from gridtokenx_pipeline.domain import vee
+from gridtokenx_pipeline.domain.legacy.feeds import Feed, Feeds
+from gridtokenx_pipeline.domain.legacy.parse import parse_landed
 from gridtokenx_pipeline.warehouse import Replace, Warehouse, Written
 
 from .. import watermarks
@@ -60,7 +62,7 @@ def validate_hour(warehouse: Warehouse, settings: Settings, start: dt.datetime, 
 
     The result depends on raw messages alone: those of the hour, and what the hours before it made.
     """
-    parsed = parse.parse_messages(warehouse.read_window(raw.MESSAGES, start, end))
+    parsed = parse_landed(warehouse.read_window(raw.MESSAGES, start, end), legacy_feeds(settings))
     validated = vee.validate(
         parsed,
         known_types=_known_types(warehouse, start),
@@ -99,6 +101,12 @@ def rules(settings: Settings) -> vee.Rules:
         load_bound_factor=settings.vee.load_bound_factor,
         interval_s=settings.metering.interval_s,
     )
+
+
+def legacy_feeds(settings: Settings) -> Feeds:
+    """Return what the settings say about the gateway's feeds, and which meters have a battery."""
+    feeds = (Feed(**{**feed.model_dump(), "meters": frozenset(feed.meters)}) for feed in settings.gateway.feeds)
+    return Feeds(tuple(feeds), frozenset(meter.id for meter in settings.meters if meter.battery_kwh))
 
 
 def meters_frame(settings: Settings) -> pl.DataFrame:
