@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -95,7 +95,8 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Serve a connection whose handshake is done, or tell it that there is no room."""
-        assert isinstance(transport, asyncio.Transport)
+        # No class that says so: uvloop's is not one of asyncio's.
+        transport = cast(asyncio.Transport, transport)
         refusal = self._acceptor.opened(self, transport)
         if refusal is None:
             super().connection_made(transport)
@@ -138,7 +139,7 @@ class Bounds:
     handshakes: int = 256
     handshake_timeout_s: float = 10.0
     connections: int = 20_000
-    connections_per_device: int = 16
+    connections_per_device: int = 1000
 
 
 class Acceptor:

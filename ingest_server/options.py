@@ -73,7 +73,7 @@ class ServerOptions:
     handshake_timeout_s: float = 10.0
     max_handshakes: int = 256
     max_connections: int = 20_000
-    max_connections_per_device: int = 16
+    max_connections_per_device: int = 1000
     rate_limit_per_min: int = 1000
     max_failed_auth: int = 3
     cool_down_s: float = 60.0
