@@ -127,7 +127,7 @@ class Schedule:
                 before = sent.get(mrid, ())
                 due = _milestones(course, int(now), seen.get(mrid, int(now)), event.response_required)
                 owed += [response for response in due if response.status not in before]
-        return sorted(owed, key=lambda due: (due.at, due.candidate.mrid, due.status))
+        return sorted(owed, key=lambda due: (due.at, due.status, due.candidate.mrid))
 
 
 def _milestones(course: Course, now: int, seen: int, wanted: int) -> list[Due]:

@@ -1,11 +1,11 @@
 """The regular part of the metering language: posts of readings that a regular expression takes whole.
 
 Meters write nearly all of their posts in one form: a MirrorMeterReading or a list of them (IEEE 2030.5-2018, 10.11), in the
-default namespace, elements in the schema's order, no attribute below the root. The grammar here accepts exactly that form. It is
+default namespace, elements in the schema's order, no attribute below the root. The grammar here accepts just that form. It is
 a subset of well-formed XML in which a regular expression and a parser cannot differ: ASCII without entities, comments, CDATA,
 prefixes or empty-element tags. It is made from the resource classes, and its bounds are inside those of their types, so a match
-says what `xml.parse`, `xml.decode` and the presence of each mRID would say, at a twentieth of the cost. What does not match may be
-fine all the same: only the parser can tell.
+says what `xml.parse`, `xml.decode` and the presence of each mRID would say, at a twentieth of the cost. What does not match may
+be fine all the same: only the parser can tell.
 """
 
 from __future__ import annotations

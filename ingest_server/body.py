@@ -87,9 +87,7 @@ def parse_document(body: bytes, options: ServerOptions, namespaces: Collection[s
         raise bad_format(str(error)) from None
 
 
-async def read_document(
-    request: web.Request, options: ServerOptions, namespaces: Collection[str] = NAMESPACES
-) -> Document:
+async def read_document(request: web.Request, options: ServerOptions, namespaces: Collection[str] = NAMESPACES) -> Document:
     """Read and parse a request body; raises the refusals of `read_body` and `parse_document`."""
     return parse_document(await read_body(request, options), options, namespaces)
 

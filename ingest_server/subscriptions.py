@@ -29,9 +29,7 @@ async def check_subscription(request: web.Request, view: View, subscription: Sub
     server that posts to any address it is told is a tool for whoever wants to reach its network.
     """
     if subscription.condition is not None:
-        raise Refusal(
-            400, "conditional subscription", reason_code=ReasonCode.CONDITIONAL_SUBSCRIPTION_FIELD_NOT_SUPPORTED
-        )
+        raise Refusal(400, "conditional subscription", reason_code=ReasonCode.CONDITIONAL_SUBSCRIPTION_FIELD_NOT_SUPPORTED)
     if subscription.encoding not in (None, 0):
         raise bad_value("only the XML encoding of notifications is served")
     await _check_resource(request, view, subscription.subscribed_resource or "")

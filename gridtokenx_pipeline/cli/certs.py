@@ -427,7 +427,7 @@ def _hand_out(authority: Authority, credential: Credential, out: Path) -> tuple[
 
 
 def _tell(renewals: list[Renewal], json_: bool, old: str) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": renewal.credential.name,
             "lfdi": renewal.device.lfdi,
@@ -442,10 +442,9 @@ def _tell(renewals: list[Renewal], json_: bool, old: str) -> None:
     if json_:
         _print_json(rows)
         return
-    for row in rows:
-        typer.echo(
-            f"{row['name']}: LFDI {row['lfdi']}  SFDI {row['sfdi']}  PIN {row['pin']}; before: {', '.join(row['former'])} ({old})"
-        )
+    for renewal, row in zip(renewals, rows, strict=True):
+        before = ", ".join(renewal.former)
+        typer.echo(f"{row['name']}: LFDI {row['lfdi']}  SFDI {row['sfdi']}  PIN {row['pin']}; before: {before} ({old})")
     if not rows:
         typer.echo("nothing to renew")
 

@@ -10,8 +10,16 @@ MESSAGES = Table(
         Column("message_id", Type.TEXT, "Landing segment and sequence; unique for ever."),
         Column("received_at", Type.TIMESTAMP, "When the ingest server received the message.", "UTC"),
         Column("zone", Type.TEXT, "Market area of the device at receipt."),
-        Column("device_lfdi", Type.TEXT, "LFDI of the TLS client certificate: 40 upper-case hex digits; zeros where there was none (source gateway)."),
-        Column("meter_id", Type.TEXT, "Meter that the certificate stood for at receipt, or that a gateway message is of; empty where it is of several."),
+        Column(
+            "device_lfdi",
+            Type.TEXT,
+            "LFDI of the TLS client certificate: 40 upper-case hex digits; zeros where there was none (source gateway).",
+        ),
+        Column(
+            "meter_id",
+            Type.TEXT,
+            "Meter that the certificate stood for at receipt, or that a gateway message is of; empty where it is of several.",
+        ),
         Column("method", Type.TEXT, "HTTP method; IMPORT for a file."),
         Column("path", Type.TEXT, "Request path, without the query."),
         Column("content_type", Type.TEXT, "Media type of the body, as sent."),

@@ -102,7 +102,8 @@ class Authority:
     ) -> Credential:
         """The server's certificate for DNS names and IP addresses `names`, and its issuer's; the first name is also its CN.
 
-        Issued again when less than `margin` of its `period` is left, when `names` changed or it was revoked. Raises
+        Issued again when less than `margin` of its `period` is left, when `names` changed, it was revoked or it cannot act
+        as a client. Raises
         `ValueError` without names, and `PermissionError` for an existing key that others can read.
         """
         wanted = list(dict.fromkeys(names))
@@ -118,6 +119,8 @@ class Authority:
         chain = (self.issuing.certificate,) if by is self.issuing else ()
         with locked(self.directory):
             found = self._found(stem, ("server",), alternative, margin, (self.issuing, self.root))
+            if found is not None and not profiles.may_notify(found):
+                found = None
             return self._credential(stem, wanted[0], found) if found else self._issue(stem, wanted[0], "server", build, chain)
 
     def ensure_device(

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -59,7 +59,7 @@ def parse_ocsp(
     try:
         _check_subject(answer, certificate, issuer)
         _check_signature(answer, issuer, now)
-    except (ValueError, TypeError, NotImplementedError) as error:
+    except (ValueError, TypeError, NotImplementedError, UnsupportedAlgorithm) as error:
         raise OcspError(f"OCSP response not understood: {error}") from None
     _check_time(answer, now)
     if nonce is not None and _nonce(answer.extensions) != nonce:
@@ -86,7 +86,7 @@ def answer_ocsp(
         asked = ocsp.load_der_ocsp_request(request)
         nonce = _nonce(asked.extensions)
         found = find(asked)
-    except (ValueError, NotImplementedError):
+    except (ValueError, NotImplementedError, UnsupportedAlgorithm):
         return _refusal(ocsp.OCSPResponseStatus.MALFORMED_REQUEST)
     if nonce is not None and not 1 <= len(nonce) <= _NONCE_OCTETS:
         return _refusal(ocsp.OCSPResponseStatus.MALFORMED_REQUEST)
@@ -120,11 +120,15 @@ def answer_ocsp(
 
 
 def issuer_hashes(issuer: x509.Certificate, algorithm: hashes.HashAlgorithm) -> tuple[bytes, bytes]:
-    """Hashes of an issuer's name and key by which requests name it (RFC 6960, 4.1.1)."""
-    request = ocsp.load_der_ocsp_request(
-        ocsp.OCSPRequestBuilder().add_certificate(issuer, issuer, algorithm).build().public_bytes(Encoding.DER)
-    )
-    return request.issuer_name_hash, request.issuer_key_hash
+    """Hashes of an issuer's name and P-256 key by which requests name it (RFC 6960, 4.1.1)."""
+    key = issuer.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    return _hash(algorithm, issuer.subject.public_bytes()), _hash(algorithm, key)
+
+
+def _hash(algorithm: hashes.HashAlgorithm, content: bytes) -> bytes:
+    digest = hashes.Hash(algorithm)
+    digest.update(content)
+    return digest.finalize()
 
 
 def _check_subject(answer: ocsp.OCSPResponse, certificate: x509.Certificate, issuer: x509.Certificate) -> None:

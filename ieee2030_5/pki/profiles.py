@@ -71,6 +71,11 @@ def issuing(
 SERVER_USAGES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 
 
+def may_notify(certificate: x509.Certificate) -> bool:
+    """Whether a server's certificate lets it be a client too, as it is when it notifies subscribers."""
+    return ExtendedKeyUsageOID.CLIENT_AUTH in certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+
+
 def server(
     public_key: ec.EllipticCurvePublicKey,
     issuer: x509.Certificate,

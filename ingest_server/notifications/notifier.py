@@ -135,7 +135,7 @@ class Notifier:
             await self._end(row, due)
             return
         until = await asyncio.to_thread(self._outbox.failed, due, now)
-        log.warning("not notified: %s", fields.get("reason", fields.get("status")), extra={"fields": {**fields, "again_at": until.isoformat()}})
+        log.warning("not notified", extra={"fields": {**fields, "again_at": until.isoformat()}})
 
     async def _end(self, row: StoredResource, due: Due) -> None:
         await asyncio.to_thread(self._outbox.dropped, due)

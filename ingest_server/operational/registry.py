@@ -269,7 +269,7 @@ class Registry:
     def mirror_usage_points(
         self, lfdis: str | Collection[str] | None, start: int = 0, limit: int | None = None
     ) -> list[StoredMirrorUsagePoint]:
-        """Return the mirrors of devices (of all where None) by mRID, descending (the order of IEEE 2030.5 lists), from `start`."""
+        """Return the mirrors of devices (of all where None) by mRID descending, the standard's order, from `start`."""
         return self._mirrors(_among(MIRROR_USAGE_POINTS, lfdis), start, limit)
 
     def count_mirror_usage_points(self, lfdis: str | Collection[str] | None) -> int:

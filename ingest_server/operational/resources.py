@@ -156,9 +156,7 @@ class ResourceStore:
                 if not wanted:
                     continue
                 where = _listed(list(wanted.values()), owners, now, not plain)
-                query: Select[Any] = (
-                    select(RESOURCES.c.list_path, func.count()).where(where).group_by(RESOURCES.c.list_path)
-                )
+                query: Select[Any] = select(RESOURCES.c.list_path, func.count()).where(where).group_by(RESOURCES.c.list_path)
                 totals = dict(connection.execute(query).tuples().all())
                 found.update({path: totals.get(base, 0) for path, base in wanted.items()})
         return found

@@ -167,9 +167,8 @@ async def remove(request: web.Request) -> web.Response:
     state, device = state_of(request), await _subject(request)
     await asyncio.to_thread(state.registry.unregister, device)
     state.access.forget(device.lfdi)
-    await state.access.report(
-        "registration_ended", lfdi=device.lfdi, remote=request.remote or "", detail=f"DELETE {_href(device)} by {peer_of(request).lfdi}"
-    )
+    detail = f"DELETE {_href(device)} by {peer_of(request).lfdi}"
+    await state.access.report("registration_ended", lfdi=device.lfdi, remote=request.remote or "", detail=detail)
     return web.Response(status=204)
 
 
@@ -185,4 +184,3 @@ def _identity(peer: Peer, posted: EndDevice) -> str:
             raise bad_value("sFDI is not that of the lFDI")
         return posted.lfdi
     raise Refusal(403, "EndDevice is not the certificate's", security_kind="foreign_identity")
-

@@ -37,9 +37,9 @@ def routes() -> list[web.RouteDef]:
     found = []
     for node in NODES:
         path = node.path.replace("}", f":{IDENTIFIER}}}")
-        handlers: dict[str, Handler] = {"GET": _reader(node), "PUT": _putter(node), "POST": _poster(node), "DELETE": _deleter(node)}
+        makers = {"GET": _reader, "PUT": _putter, "POST": _poster, "DELETE": _deleter}
         # A route for GET answers HEAD too.
-        found += [web.route(method, path, handler) for method, handler in handlers.items()]
+        found += [web.route(method, path, make(node)) for method, make in makers.items()]
     return found
 
 

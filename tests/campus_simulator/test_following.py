@@ -22,7 +22,6 @@ from ieee2030_5.enums import AccumulationBehaviour
 from ieee2030_5.pki import Authority
 from ieee2030_5.resources import DERControlBase, DERStatus, LogEvent, MirrorMeterReadingList, Response
 from ieee2030_5.resources import response as responses
-from ingest_server.operational.resources import Publication
 
 TEN_YEARS = 10 * 365 * 86_400
 
@@ -84,7 +83,9 @@ async def test_a_window_without_programs_costs_few_requests(campus: Campus, opti
     before = energies(campus, 0, "generation")
     await run_window(campus.fleet, window, plain)
     assert energies(campus, 0, "generation") == before * 2
-    others = [m for m in campus.server.landed() if b"<MirrorMeterReadingList" not in m.body and b"<MirrorUsagePoint" not in m.body]
+    others = [
+        m for m in campus.server.landed() if b"<MirrorMeterReadingList" not in m.body and b"<MirrorUsagePoint" not in m.body
+    ]
     assert len(others) <= 2 * 6
     assert {m.path.rpartition("/")[2] for m in others} == {"dercap", "derg", "ders", "dera", "ps"}
 

@@ -34,7 +34,9 @@ def handshake(ca: Path, server: Credential, client_ca: Path, client: Credential,
     """A TLS handshake in memory; raises what either end refuses."""
     ends = []
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ends.append(client_context(client_ca, client.certificate, client.key).wrap_bio(to_client, to_server, server_hostname="localhost"))
+    ends.append(
+        client_context(client_ca, client.certificate, client.key).wrap_bio(to_client, to_server, server_hostname="localhost")
+    )
     ends.append(server_context(ca, server.certificate, server.key, crl=crl).wrap_bio(to_server, to_client, server_side=True))
     waiting = [True, True]
     for _ in range(20):
@@ -68,7 +70,9 @@ def test_devices_and_server_are_signed_by_the_issuing_authority(directory: Path)
     assert strict.returncode == 0, strict.stderr
     handshake(authority.certificate_path, server, authority.certificate_path, device)
     # A client that knows the root alone is given the rest by the server.
-    (directory / "root-only.pem").write_bytes((directory / "ca.pem").read_bytes().split(b"-----END")[0] + b"-----END CERTIFICATE-----\n")
+    (directory / "root-only.pem").write_bytes(
+        (directory / "ca.pem").read_bytes().split(b"-----END")[0] + b"-----END CERTIFICATE-----\n"
+    )
     handshake(authority.certificate_path, server, directory / "root-only.pem", device)
 
 
@@ -156,7 +160,7 @@ def test_a_broken_issuing_authority_is_replaced_with_all_that_it_signed(director
     handshake(renewed.certificate_path, served, renewed.certificate_path, again, renewed.crl_path)
     stolen = Authority.ensure(directory.parent / "stolen")
     with pytest.raises(ssl.SSLError):
-        handshake(renewed.certificate_path, served, stolen.certificate_path, stolen.ensure_device("EVIL"))
+        handshake(renewed.certificate_path, served, stolen.certificate_path, stolen.ensure_device("EVIL"), renewed.crl_path)
     (root_list,) = [crl for crl in load_crl(renewed.crl_path) if crl.issuer == renewed.certificate.subject]
     assert [entry.serial_number for entry in root_list] == [authority.issuing.certificate.serial_number]
     assert server.lfdi != served.lfdi

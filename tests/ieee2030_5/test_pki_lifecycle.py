@@ -45,7 +45,9 @@ def authority(tmp_path: Path, clock: Clock) -> Authority:
 
 def is_revoked(authority: Authority, credential: Credential) -> bool:
     certificate = load_certificate(credential.certificate)
-    listed = revoked_serials(authority.crl_path, authorities=[authority.root.certificate, authority.issuing.certificate], now=authority.now())
+    listed = revoked_serials(
+        authority.crl_path, authorities=[authority.root.certificate, authority.issuing.certificate], now=authority.now()
+    )
     return (issuer_key_id(certificate), certificate.serial_number) in listed
 
 
@@ -136,10 +138,20 @@ def test_lists_are_numbered_fresh_and_read_by_openssl(authority: Authority, cloc
     assert path.read_bytes() == first
     clock.wait(days=1)
     ensure_crl(authority)
-    issuing = [crl for crl in load_crl(path) if crl.issuer == authority.issuing.certificate.subject][0]
+    issuing = next(crl for crl in load_crl(path) if crl.issuer == authority.issuing.certificate.subject)
     assert issuing.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 2
     revoke(authority, [device.lfdi], "keyCompromise")
-    text = openssl("crl", "-in", authority.directory / "crl" / "issuing.der", "-inform", "DER", "-noout", "-text", "-CAfile", authority.certificate_path)
+    text = openssl(
+        "crl",
+        "-in",
+        authority.directory / "crl" / "issuing.der",
+        "-inform",
+        "DER",
+        "-noout",
+        "-text",
+        "-CAfile",
+        authority.certificate_path,
+    )
     assert f"{device.serial:X}" in text.stdout
     assert "Key Compromise" in text.stdout
     assert "verify OK" in text.stderr
@@ -167,13 +179,17 @@ def test_expired_certificates_leave_the_list(authority: Authority, clock: Clock)
         assert is_revoked(authority, device) is listed
 
 
-OPERATIONS = st.lists(st.tuples(st.sampled_from(["renew", "replace", "revoke", "retire", "wait"]), st.sampled_from("AB")), max_size=7)
+OPERATIONS = st.lists(
+    st.tuples(st.sampled_from(["renew", "replace", "revoke", "retire", "wait"]), st.sampled_from("AB")), max_size=7
+)
 RUNS = itertools.count()
 
 
 @settings(max_examples=12, deadline=None)
 @given(operations=OPERATIONS)
-def test_index_and_lists_agree_whatever_happens(tmp_path_factory: pytest.TempPathFactory, operations: list[tuple[str, str]]) -> None:
+def test_index_and_lists_agree_whatever_happens(
+    tmp_path_factory: pytest.TempPathFactory, operations: list[tuple[str, str]]
+) -> None:
     clock = Clock()
     authority = Authority.ensure(tmp_path_factory.mktemp(f"run{next(RUNS)}") / "certs", now=clock)
     for name in "AB":
@@ -204,7 +220,10 @@ def failed(checks: list) -> list[str]:
 
 
 def test_verification_tells_what_is_wrong(authority: Authority, clock: Clock, tmp_path: Path) -> None:
-    device, server = authority.ensure_device("METER-1", profile="operational", period=timedelta(days=10)), authority.ensure_server(NAMES)
+    device, server = (
+        authority.ensure_device("METER-1", profile="operational", period=timedelta(days=10)),
+        authority.ensure_server(NAMES),
+    )
     crl, ca = ensure_crl(authority), authority.certificate_path
     everything = {"ca": ca, "crl": crl, "now": clock.now}
     for credential in (device, server):
@@ -225,4 +244,8 @@ def test_verification_tells_what_is_wrong(authority: Authority, clock: Clock, tm
         "-addext", "subjectAltName=DNS:x",
     )  # fmt: skip
     assert plain.returncode == 0, plain.stderr
-    assert failed(verify(tmp_path / "rsa.pem", **{**everything, "now": clock.now + timedelta(minutes=1)})) == ["chain", "key", "profile", "revocation"]
+    assert failed(verify(tmp_path / "rsa.pem", **{**everything, "now": clock.now + timedelta(minutes=1)})) == [
+        "chain",
+        "key",
+        "profile",
+    ]

@@ -18,7 +18,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pki_lab import NAMES, openssl
 
-from ieee2030_5.pki import Authority, Credential, OcspError, PkiError, load_certificate, load_key, ocsp_request, parse_ocsp, revoke
+from ieee2030_5.pki import (
+    Authority,
+    Credential,
+    OcspError,
+    PkiError,
+    load_certificate,
+    load_key,
+    ocsp_request,
+    parse_ocsp,
+    revoke,
+)
 from ieee2030_5.pki.ocsp import answer_ocsp
 from ieee2030_5.pki.responder import Responder, create_app, ensure_responders
 
@@ -77,7 +87,17 @@ async def test_openssl_understands_the_answers(authority: Authority, url: str, t
         ("issuing.pem", "meters/BAD.pem", "Reason: keyCompromise"),
         ("ca.pem", "issuing.pem", ": good"),
     ):
-        arguments = ("ocsp", "-issuer", authority.directory / issuer, "-cert", authority.directory / name, "-url", url, "-CAfile", authority.certificate_path)
+        arguments = (
+            "ocsp",
+            "-issuer",
+            authority.directory / issuer,
+            "-cert",
+            authority.directory / name,
+            "-url",
+            url,
+            "-CAfile",
+            authority.certificate_path,
+        )
         answer = await asyncio.to_thread(openssl, *arguments)
         assert "Response verify OK" in answer.stderr, answer.stderr
         assert words in answer.stdout
@@ -131,7 +151,12 @@ def _signed_by(authority: Authority, credential: Credential, name: str = "BAD") 
 def test_only_the_issuer_and_its_responder_may_answer(authority: Authority, tmp_path: Path) -> None:
     _, bad, issuer = asked(authority, "BAD")
     theirs = Authority.ensure(tmp_path)
-    for thief in (authority.credential("GOOD"), authority.ensure_server(NAMES), theirs.ensure_responder(theirs.issuing), authority.ensure_responder(authority.root)):
+    for thief in (
+        authority.credential("GOOD"),
+        authority.ensure_server(NAMES),
+        theirs.ensure_responder(theirs.issuing),
+        authority.ensure_responder(authority.root),
+    ):
         with pytest.raises(OcspError, match="signed by a certificate"):
             parse_ocsp(_signed_by(authority, thief), bad, issuer, authority.now())
     request, *_ = asked(authority, "GOOD")
@@ -144,20 +169,21 @@ def test_only_the_issuer_and_its_responder_may_answer(authority: Authority, tmp_
     assert parse_ocsp(own, load_certificate(authority.credential("GOOD").certificate), issuer, authority.now()) == "good"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_a_changed_answer_is_never_believed(data: st.DataObject, authority: Authority, responder: Responder) -> None:
     request, bad, issuer = asked(authority, "BAD")
     answer = bytearray(responder.answer(request))
-    position, value = data.draw(st.integers(0, len(answer) - 1)), data.draw(st.integers(1, 255))
-    answer[position] ^= value
+    # The answer's length varies with its signature.
+    position, value = data.draw(st.integers(0, 10_000)), data.draw(st.integers(1, 255))
+    answer[position % len(answer)] ^= value
     try:
         assert parse_ocsp(bytes(answer), bad, issuer, authority.now()) == "revoked"
     except OcspError:
         pass
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_no_request_upsets_the_responder(data: st.DataObject, authority: Authority, responder: Responder) -> None:
     request = bytearray(asked(authority, "GOOD", nonce=b"12345678")[0])

@@ -36,6 +36,7 @@ except Exception as error:
 else:
     raise AssertionError("a key left its token")
 replaced = replace_issuing(authority)
+assert replaced.ensure_server(["localhost"]).issued
 assert replaced.ensure_device("METER-2").issued
 assert Authority.ensure(directory).ensure_device("METER-3").issued
 """
@@ -44,7 +45,9 @@ assert Authority.ensure(directory).ensure_device("METER-3").issued
 @pytest.fixture
 def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "tokens").mkdir()
-    (tmp_path / "softhsm.conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\nobjectstore.backend = file\nlog.level = ERROR\n")
+    (tmp_path / "softhsm.conf").write_text(
+        f"directories.tokendir = {tmp_path / 'tokens'}\nobjectstore.backend = file\nlog.level = ERROR\n"
+    )
     monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "softhsm.conf"))
     command = ["softhsm2-util", "--init-token", "--free", "--label", "campus", "--pin", PIN, "--so-pin", "7654321"]
     subprocess.run(command, check=True, capture_output=True, timeout=30)
@@ -63,8 +66,17 @@ def test_authorities_live_in_a_token(token: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in certs.rglob("*.key")) == ["METER-1.key", "METER-2.key", "METER-3.key", "server.key"]
     assert PIN not in (certs / "token.json").read_text()
-    strict = ["openssl", "verify", "-x509_strict", "-CAfile", certs / "ca.pem", certs / "server.pem", certs / "meters" / "METER-3.pem"]
-    assert subprocess.run(strict, capture_output=True, timeout=30, check=False).returncode == 0
+    strict = [
+        "openssl",
+        "verify",
+        "-x509_strict",
+        "-CAfile",
+        certs / "ca.pem",
+        certs / "server.pem",
+        certs / "meters" / "METER-3.pem",
+    ]
+    verified = subprocess.run(strict, capture_output=True, text=True, timeout=30, check=False)
+    assert verified.returncode == 0, verified.stderr
     # Nothing to sign: neither token nor PIN is needed.
     authority = Authority.ensure(certs)
     assert not authority.ensure_device("METER-3").issued

@@ -39,7 +39,9 @@ async def receiving(pki: Pki, name: str) -> AsyncIterator[Receiver]:
     runner = web.AppRunner(app)
     await runner.setup()
     own = pki.devices[name]
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_context(pki.authority.certificate_path, own.certificate, own.key))
+    site = web.TCPSite(
+        runner, "127.0.0.1", 0, ssl_context=server_context(pki.authority.certificate_path, own.certificate, own.key)
+    )
     await site.start()
     receiver.port = runner.addresses[0][1]
     try:

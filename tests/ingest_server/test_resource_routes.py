@@ -8,7 +8,16 @@ from ingest_harness import SEP, Pki, Server, mup
 
 from ieee2030_5.client import Client
 from ieee2030_5.pki import Authority
-from ieee2030_5.resources import DeviceCapability, EndDevice, EndDeviceList, Error, MirrorUsagePointList, Registration, SelfDevice, Time
+from ieee2030_5.resources import (
+    DeviceCapability,
+    EndDevice,
+    EndDeviceList,
+    Error,
+    MirrorUsagePointList,
+    Registration,
+    SelfDevice,
+    Time,
+)
 from ieee2030_5.tls import client_context
 from ieee2030_5.xml import decode, encode, parse
 

@@ -172,13 +172,21 @@ async def test_methods_that_a_resource_lacks_are_named(server: Server) -> None:
 async def test_a_posted_item_is_one_item_however_often_it_comes(server: Server) -> None:
     sfdi = server.pki.devices["METER_A"].sfdi
     event = LogEvent(
-        created_date_time=NOW, function_set=11, log_event_code=1, log_event_id=7, log_event_pen=32473, profile_id=2, details="relay"
+        created_date_time=NOW,
+        function_set=11,
+        log_event_code=1,
+        log_event_id=7,
+        log_event_pen=32473,
+        profile_id=2,
+        details="relay",
     )
     first = await send(server, "POST", f"/edev/{sfdi}/lel", event)
     assert first[0] == 201
     assert await send(server, "POST", f"/edev/{sfdi}/lel", event) == first
     assert (await get(server, first[1], LogEvent)).details == "relay"
-    assert (await get(server, f"/edev/{sfdi}", type((await get(server, '/edev', EndDeviceList)).end_devices[0]))).log_event_list_link.all == 1
+    assert (
+        await get(server, f"/edev/{sfdi}", type((await get(server, "/edev", EndDeviceList)).end_devices[0]))
+    ).log_event_list_link.all == 1
     assert (await send(server, "DELETE", first[1]))[0] == 204
     await get(server, first[1], LogEvent, status=404)
     assert (await send(server, "POST", f"/edev/{sfdi}/lel", LogEvent(created_date_time=NOW)))[0] == 400

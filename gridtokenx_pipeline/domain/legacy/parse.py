@@ -32,7 +32,7 @@ def parse_landed(messages: pl.DataFrame, feeds: Feeds) -> Parsed:
     parsed = parse_messages(messages.filter(~from_gateway))
     own = parse_gateway(legacy, feeds)
     return Parsed(
-        pl.concat([parsed.wire, own.wire.select(parsed.wire.columns).cast(dict(parsed.wire.schema))]),
+        pl.concat([parsed.wire, own.wire.select(pl.col(name).cast(kind) for name, kind in parsed.wire.schema.items())]),
         pl.concat([parsed.reading_types, own.reading_types]),
         pl.concat([parsed.documents, own.documents]),
     )
@@ -76,8 +76,8 @@ def parse_gateway(messages: pl.DataFrame, feeds: Feeds) -> Parsed:
 
 _TIME = pl.Datetime("us", "UTC")
 _HEADER = {"message_id": pl.String, "received_at": _TIME, "zone": pl.String, "meter_id": pl.String, "device_lfdi": pl.String}
-_DOCUMENTS = {**_HEADER, "document": pl.String, "error": pl.String, "error_detail": pl.String}
-_WIRE = {
+_DOCUMENTS: dict[str, Any] = {**_HEADER, "document": pl.String, "error": pl.String, "error_detail": pl.String}
+_WIRE: dict[str, Any] = {
     **_HEADER,
     "mmr_mrid": pl.String,
     "position": pl.Int32,
