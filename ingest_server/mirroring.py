@@ -126,6 +126,7 @@ async def remember_mirror(
         version=mup.version,
     )
     state.access.remember(stored)
+    state.types.forget(stored.mup_id)
     await remember_types(state, stored, mup.mirror_meter_readings, received_at)
     return stored, created
 

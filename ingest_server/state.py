@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -13,6 +13,7 @@ from .landing.store import LandingStore
 from .operational.registry import Registry
 from .operational.resources import ResourceStore
 from .options import ServerOptions
+from .type_memory import TypeMemory
 
 
 def utc_now() -> dt.datetime:
@@ -31,6 +32,7 @@ class State:
     server_lfdi: str
     resources: ResourceStore
     now: Callable[[], dt.datetime] = utc_now
+    types: TypeMemory = field(default_factory=TypeMemory)
 
 
 STATE: web.AppKey[State] = web.AppKey("state", State)

@@ -46,6 +46,8 @@ def run(seconds: float = 2.0, connections: int = 25, rounds: int = 5) -> dict[st
         options = ServerOptions(
             host="127.0.0.1", port=0, workers=1, ca=authority.certificate_path, cert=server.certificate, key=server.key,
             landing_dir=directory / "landing", operational_url=f"sqlite:///{directory / 'operational.sqlite'}",
+            # What is measured is the server, not how often a device may ask.
+            rate_limit_per_min=0,
         )  # fmt: skip
         targets = _register(options.operational_url, meters)
         with (

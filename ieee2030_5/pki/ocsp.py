@@ -120,12 +120,19 @@ def answer_ocsp(
 
 
 def issuer_hashes(issuer: x509.Certificate, algorithm: hashes.HashAlgorithm) -> tuple[bytes, bytes]:
-    """Hashes of an issuer's name and P-256 key by which requests name it (RFC 6960, 4.1.1)."""
-    key = issuer.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    return _hash(algorithm, issuer.subject.public_bytes()), _hash(algorithm, key)
+    """Hashes of an issuer's name and key by which requests name it (RFC 6960, 4.1.1).
+
+    Raises `ValueError` for a key that is on no elliptic curve.
+    """
+    public_key = issuer.public_key()
+    if not isinstance(public_key, ec.EllipticCurvePublicKey):
+        raise ValueError("the issuer's key is not on an elliptic curve")
+    # The key's hash is of the bit string alone, without its algorithm.
+    point = public_key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    return _digest(issuer.subject.public_bytes(), algorithm), _digest(point, algorithm)
 
 
-def _hash(algorithm: hashes.HashAlgorithm, content: bytes) -> bytes:
+def _digest(content: bytes, algorithm: hashes.HashAlgorithm) -> bytes:
     digest = hashes.Hash(algorithm)
     digest.update(content)
     return digest.finalize()

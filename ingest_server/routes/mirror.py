@@ -7,7 +7,7 @@ import datetime as dt
 
 from aiohttp import web
 
-from ieee2030_5.regular import is_reading_post
+from ieee2030_5.regular import declared_types, is_reading_post
 from ieee2030_5.resources import MirrorMeterReading, MirrorMeterReadingList, MirrorUsagePoint, MirrorUsagePointList
 
 from ..access import CONTEXT
@@ -131,6 +131,7 @@ async def delete_mirror_usage_point(request: web.Request) -> web.Response:
     await _land(request, b"", await acted_for(state, peer_of(request), mirror.lfdi))
     await asyncio.to_thread(state.registry.delete_mirror_usage_point, mirror.mup_id)
     state.access.forget_mirror(mirror.mup_id)
+    state.types.forget(mirror.mup_id)
     return web.Response(status=204)
 
 
@@ -140,8 +141,10 @@ async def post_readings(request: web.Request) -> web.StreamResponse:
     state, mirror = state_of(request), await _own(request)
     body = await read_body(request, state.options)
     readings: list[MirrorMeterReading] = []
-    # Types are remembered, so a post with one is read whole even where it need not be checked.
-    if b"ReadingType" in body or not is_reading_post(body):
+    regular = is_reading_post(body)
+    declared = declared_types(body) if regular else {}
+    # Types are stored, so a post with a new one is read whole even where it need not be checked.
+    if not regular or not state.types.holds(mirror.mup_id, declared):
         readings = _checked_post(parse_document(body, state.options))
         await check_room_for_types(state, mirror.mup_id, readings)
     peer = peer_of(request)
@@ -149,6 +152,7 @@ async def post_readings(request: web.Request) -> web.StreamResponse:
     received_at = await _land(request, body, subject)
     if readings:
         await remember_types(state, mirror, readings, received_at)
+        state.types.note(mirror.mup_id, declared)
     request[CONTEXT].routine = True
     return Acknowledgement(readings_location(mirror.mup_id, body))
 

@@ -74,8 +74,15 @@ def parse_gateway(messages: pl.DataFrame, feeds: Feeds) -> Parsed:
     )
 
 
+Kind = pl.DataType | type[pl.DataType]
 _TIME = pl.Datetime("us", "UTC")
-_HEADER = {"message_id": pl.String, "received_at": _TIME, "zone": pl.String, "meter_id": pl.String, "device_lfdi": pl.String}
+_HEADER: dict[str, Kind] = {
+    "message_id": pl.String,
+    "received_at": _TIME,
+    "zone": pl.String,
+    "meter_id": pl.String,
+    "device_lfdi": pl.String,
+}
 _DOCUMENTS: dict[str, Any] = {**_HEADER, "document": pl.String, "error": pl.String, "error_detail": pl.String}
 _WIRE: dict[str, Any] = {
     **_HEADER,
