@@ -95,7 +95,8 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Serve a connection whose handshake is done, or tell it that there is no room."""
-        # No class that says so: uvloop's is not one of asyncio's.
+        # uvloop's transports behave as asyncio's and derive from none of its classes.
+        transport = cast(asyncio.Transport, transport)
         transport = cast(asyncio.Transport, transport)
         refusal = self._acceptor.opened(self, transport)
         if refusal is None:

@@ -14,6 +14,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from ieee2030_5.regular import single_readings
 from ieee2030_5.resources import (
@@ -90,6 +91,7 @@ def reading_id(place: Place) -> str:
     return _short_id(repr(place), 8)
 
 
+@lru_cache(maxsize=65_536)
 def _short_id(text: str, length: int) -> str:
     # Six bits a character: clients in the field keep a list's address in 64 bytes.
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:6])[:length].decode()

@@ -103,8 +103,7 @@ class Authority:
         """The server's certificate for DNS names and IP addresses `names`, and its issuer's; the first name is also its CN.
 
         Issued again when less than `margin` of its `period` is left, when `names` changed, it was revoked or it cannot act
-        as a client. Raises
-        `ValueError` without names, and `PermissionError` for an existing key that others can read.
+        as a client. Raises `ValueError` without names, and `PermissionError` for an existing key that others can read.
         """
         wanted = list(dict.fromkeys(names))
         if not wanted:

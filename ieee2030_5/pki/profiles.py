@@ -73,7 +73,11 @@ SERVER_USAGES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUT
 
 def may_notify(certificate: x509.Certificate) -> bool:
     """Whether a server's certificate lets it be a client too, as it is when it notifies subscribers."""
-    return ExtendedKeyUsageOID.CLIENT_AUTH in certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    try:
+        return ExtendedKeyUsageOID.CLIENT_AUTH in certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        # Without the extension a key may be used for anything (RFC 5280, 4.2.1.12).
+        return True
 
 
 def server(

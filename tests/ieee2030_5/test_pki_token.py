@@ -38,7 +38,6 @@ else:
 replaced = replace_issuing(authority)
 assert replaced.ensure_server(["localhost"]).issued
 assert replaced.ensure_device("METER-2").issued
-assert replaced.ensure_server(["localhost"]).issued
 assert Authority.ensure(directory).ensure_device("METER-3").issued
 """
 
