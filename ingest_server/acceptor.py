@@ -95,8 +95,7 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Serve a connection whose handshake is done, or tell it that there is no room."""
-        # uvloop's transports behave as asyncio's and derive from none of its classes.
-        transport = cast(asyncio.Transport, transport)
+        # No class that says so: uvloop's is not one of asyncio's.
         transport = cast(asyncio.Transport, transport)
         refusal = self._acceptor.opened(self, transport)
         if refusal is None:

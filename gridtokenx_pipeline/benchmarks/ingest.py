@@ -18,7 +18,13 @@ from .servers import end_of, process, register, serving
 _READ_PAGE = 10_000
 
 
-def run(seconds: float = 2.0, connections: int = 25, rounds: int = 5) -> dict[str, Any]:
+def run(many: int = 1000) -> dict[str, Any]:
+    """Measure 25 connections, and `many`; the figures of the latter end in `_many`. Returns and raises as `measure`."""
+    few, crowd = measure(), measure(connections=many, rounds=3)
+    return few | {f"{name}_many": crowd[name] for name in ("connections", "posts_per_s", "read_only_posts_per_s", "ratio")}
+
+
+def measure(seconds: float = 2.0, connections: int = 25, rounds: int = 5) -> dict[str, Any]:
     """Measure `rounds` pairs of rounds of `seconds` each, the two servers in turn, after a short round that warms up both.
 
     One meter with a certificate of its own posts on each of `connections` keep-alive connections, each post after the answer
@@ -31,7 +37,7 @@ def run(seconds: float = 2.0, connections: int = 25, rounds: int = 5) -> dict[st
         directory = Path(folder)
         authority = Authority.ensure(directory / "certs")
         meters = [authority.ensure_device(f"BENCH_{number:03d}") for number in range(connections)]
-        server = authority.ensureserving(["localhost", "127.0.0.1"])
+        server = authority.ensure_server(["localhost", "127.0.0.1"])
         options = ServerOptions(
             host="127.0.0.1", port=0, workers=1, ca=authority.certificate_path, cert=server.certificate, key=server.key,
             landing_dir=directory / "landing", operational_url=f"sqlite:///{directory / 'operational.sqlite'}",

@@ -8,6 +8,7 @@ import pytest
 
 from gridtokenx_pipeline.benchmarks import ingest
 from gridtokenx_pipeline.benchmarks.ingest_load import Load, Target, drive, reading_document
+from gridtokenx_pipeline.benchmarks.servers import serving
 from ieee2030_5.pki import Authority
 from ieee2030_5.resources import MirrorMeterReading
 from ieee2030_5.tls import server_context
@@ -15,7 +16,7 @@ from ieee2030_5.xml import decode, parse
 
 
 def test_a_tiny_run_has_every_figure_and_loses_nothing() -> None:
-    result = ingest.run(seconds=0.2, connections=3, rounds=1)
+    result = ingest.measure(seconds=0.2, connections=3, rounds=1)
     assert set(result) == {
         "connections", "rounds", "body_bytes", "posts_per_s", "read_only_posts_per_s", "ratio", "acknowledged", "landed",
     }  # fmt: skip
@@ -101,6 +102,6 @@ def test_a_server_that_cannot_start_is_named(tmp_path: Path) -> None:
     )  # fmt: skip
     with (
         pytest.raises(RuntimeError, match=r"no\.pem is not there"),
-        ingest._server("ingest_server", ["--options", "-"], options, tmp_path),
+        serving("ingest_server", ["--options", "-"], options, tmp_path),
     ):
         pass
