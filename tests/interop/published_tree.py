@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from ieee2030_5.function_sets import BY_PATH, NODES, Node
+from ieee2030_5.function_sets import NODES, Node, class_of
 from ieee2030_5.resources import DateTimeInterval, EventStatus, Link, ListLink
 from ieee2030_5.resources.fields import Mapping, mappings
 from ieee2030_5.resources.types import SimpleType
@@ -43,7 +44,7 @@ class Tree:
             item = node.path.endswith("}")
             for number, name in enumerate(ITEMS if item else ("",)):
                 path = f"{address.rpartition('/')[0]}/{name}" if item else address
-                # Of what a list may hold, the last item is of the most special kind.
+                # Responses come in several kinds: the last one is not of the list's own.
                 cls = _class(node, special=number > 0)
                 yield Publication(path, self._filled(cls, node, path, number), owner)
 
@@ -72,7 +73,7 @@ class Tree:
         if kind.name == "boolean":
             return True
         if name == "mrid":
-            return f"{abs(hash_of(path)):024X}00007ED9"
+            return f"{hashlib.sha256(path.encode()).hexdigest()[:24].upper()}00007ED9"
         if name in ("lfdi", "end_device_lfdi", "device_lfdi"):
             return self.lfdi
         if name == "sfdi":
@@ -103,13 +104,5 @@ class Tree:
         return self.address(found[0].path) if found else None
 
 
-def hash_of(text: str) -> int:
-    """A number for a text, the same in every run."""
-    return int.from_bytes(text.encode()[-11:].rjust(11, b"\0"), "big")
-
-
 def _class(node: Node, *, special: bool) -> type:
-    parent = BY_PATH.get(node.parent or "")
-    if special and parent is not None and node.accepts:
-        return parent.posted[-4]
-    return node.cls
+    return class_of("DrResponse") if special and node.type == "Response" else node.cls

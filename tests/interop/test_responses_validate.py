@@ -145,6 +145,20 @@ async def test_refusals_are_valid_errors(server: Server, sep_schema: etree.XMLSc
             assert ("Allow" in response.headers) is (status == 405), path
 
 
+async def test_colliding_meter_readings_are_refused_to_csip_aus_clients_only(server: Server, sep_schema: etree.XMLSchema) -> None:
+    statuses = []
+    for name in (STANDARD, EXTENDED):
+        body = mup_with_types(server.pki.devices[name].lfdi)
+        async with server.session(name).post("/mup", data=body, headers=SEP) as response:
+            statuses.append(response.status)
+            if response.status == 403:
+                await Walk(server.session(name), sep_schema).check(response, "/mup")
+    assert statuses == [201, 403]
+    server.registry.register([device_row(server.pki.devices[EXTENDED], 123455)])
+    async with server.session(EXTENDED).post("/mup", data=body, headers=SEP) as response:
+        assert response.status == 201
+
+
 async def test_a_device_over_its_rate_gets_a_valid_error(
     server: Server, sep_schema: etree.XMLSchema, monkeypatch: pytest.MonkeyPatch
 ) -> None:
