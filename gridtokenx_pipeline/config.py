@@ -21,6 +21,7 @@ ALIASES: dict[str, str] = {
     "MAX_TRADING_PARTNERS": "market.max_partners",
     "TRADE_MATCHING_ALGORITHM": "market.mechanism",
     "POLLING_INTERVAL_SEC": "metering.interval_s",
+    "MAX_FAILED_AUTH_ATTEMPTS": "ingest.max_failed_auth",
     "BLOCKCHAIN_SUBMIT_INTERVAL": "market.interval_s",
     "SOLANA_RPC_URL": "settlement.rpc_url",
     "SOLANA_COMMITMENT_LEVEL": "settlement.commitment",
@@ -97,6 +98,30 @@ class Settlement(_Section):
     compute_unit_price_micro_lamports: NotNegative = 0
 
 
+class Ingest(_Section):
+    """How the ingest server treats its clients; see `ingest_server.options.ServerOptions` for what each value does.
+
+    With `enrolment`, devices of the campus's CA that the registry does not know may register themselves in band. Without
+    `ops_port`, the stack takes a free one for /healthz, /readyz and /metrics, and `ingest serve` serves none.
+    """
+
+    tls13: bool = False
+    enrolment: bool = False
+    enrolment_profile: Literal["standard", "csip_aus"] = "standard"
+    crl_stale: Literal["warn", "refuse"] = "warn"
+    ocsp_url: str | None = None
+    ocsp_required: bool = False
+    rate_limit_per_min: NotNegative = 1000
+    max_failed_auth: NotNegative = 3
+    cool_down_s: Positive = 60
+    max_connections: Positive = 20_000
+    max_connections_per_device: Positive = 1000
+    max_handshakes: Positive = 256
+    notification_hosts: tuple[str, ...] = ()
+    ops_host: str = "127.0.0.1"
+    ops_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+
+
 class GatewayFeed(_Section):
     """What legacy readings of one shape mean, for some meters or all; see `gridtokenx_pipeline.domain.legacy.feeds.Feed`."""
 
@@ -147,6 +172,7 @@ class Settings(BaseSettings):
     zone: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
     site: Site
     metering: Metering = Metering()
+    ingest: Ingest = Ingest()
     vee: Vee = Vee()
     market: Market
     certificates: Certificates = Certificates()

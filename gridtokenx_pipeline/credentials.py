@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -187,10 +187,18 @@ def listing(settings: Settings, *, authorities: bool = False) -> list[dict[str, 
                 "reason": row.reason,
                 **_term(row.not_after, row.status == "active"),
             }
-            for row in index.values()
-            if row.profile not in ("device", "operational")
+            for row in _in_use(index.values())
         ]
     return rows
+
+
+def _in_use(rows: Iterable[pki.Issued]) -> Iterator[pki.Issued]:
+    """Authorities, and of the server's and each responder's certificates the latest: the files hold no other."""
+    seen: set[str] = set()
+    for row in rows:
+        if row.profile in ("root", "issuing") or (row.profile in ("server", "ocsp") and row.name not in seen):
+            seen.add(row.name)
+            yield row
 
 
 def _term(not_after: dt.datetime | None, active: bool) -> dict[str, Any]:

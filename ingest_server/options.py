@@ -29,7 +29,7 @@ class ServerOptions:
     register itself in band (POST /edev) into that zone, with `enrolment_profile` (see `registry.Device`); without, it is
     refused everything.
 
-    `crl` is a file of revocation lists. One that is out of date is used as it is and warned of (`crl_stale` "warn"), or
+    `crl` is a PEM file of revocation lists. One that is out of date is used as it is and warned of (`crl_stale` "warn"), or
     nobody of its authority is let in ("refuse"). `ocsp_url` is asked for the status of client certificates; no answer
     counts as good unless `ocsp_required`. Files are looked at every `reload_poll_s` and taken up without a restart.
     `max_handshakes` and `max_connections` are per worker, `max_connections_per_device` too; `handshake_timeout_s` bounds one

@@ -54,12 +54,15 @@ class Revocations:
 
 
 def read_revocations(path: Path, authorities: Sequence[x509.Certificate]) -> Revocations:
-    """Read a file of CRLs (PEM, one or more, or one in DER); of two by one authority the later counts.
+    """Read a PEM file of one or more CRLs; of two by one authority the later counts.
 
     A list of an authority that is not among `authorities` is left out: nothing that it signed is accepted. Raises `OSError`,
     and `ValueError` for a file without a list of theirs, a forged one, a delta or an indirect CRL.
     """
     latest: dict[bytes, x509.CertificateRevocationList] = {}
+    # What OpenSSL loads besides.
+    if b"-----BEGIN X509 CRL-----" not in path.read_bytes():
+        raise ValueError(f"{path} holds no revocation list in PEM")
     try:
         lists = load_crl(path)
     except PkiError as error:

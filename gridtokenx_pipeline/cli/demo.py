@@ -319,6 +319,7 @@ def _report(console: Console, stack: Stack, outcomes: tuple[JobOutcome, ...], si
         f"2030.5       {stack.urls.ingest}/dcap (client certificate needed: gridtokenx certs issue METER --out DIR)",
         soft_wrap=True,
     )
+    console.print(f"Metrics      {stack.urls.ops}/metrics (and /healthz, /readyz of the ingest server)", soft_wrap=True)
     console.print(f"Solana RPC   {stack.urls.rpc}", soft_wrap=True)
     where = f" --data {stack.settings.data}"
     console.print(f'SQL          .venv/bin/gridtokenx sql{where} "from marts.fct_campus_daily"', soft_wrap=True)

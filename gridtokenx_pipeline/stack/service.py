@@ -28,6 +28,13 @@ class PortTaken(ServiceFailed):
     """Another process listens on a port that a service needs."""
 
 
+def free_port() -> int:
+    """Return a port of the loopback address that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def require_free(host: str, port: int, service: str, option: str) -> None:
     """Raise `PortTaken` when another process listens on `port`, and `ServiceFailed` when nobody may listen there.
 

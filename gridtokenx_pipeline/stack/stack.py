@@ -8,7 +8,7 @@ import os
 import sys
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from gridtokenx_pipeline.config import PROJECT_ROOT, Settings
 from gridtokenx_pipeline.enrolment import Enrolment
 
 from . import dagster
-from .service import Service, require_free
+from .service import Service, free_port, require_free
 
 if TYPE_CHECKING:
     from ingest_server.options import ServerOptions
@@ -39,6 +39,7 @@ class Urls:
     ingest: str
     rpc: str
     dagster: str
+    ops: str
 
 
 def server_options(settings: Settings, enrolment: Enrolment, host: str, port: int, workers: int) -> ServerOptions:
@@ -56,6 +57,8 @@ def server_options(settings: Settings, enrolment: Enrolment, host: str, port: in
         landing_dir=settings.landing_dir,
         operational_url=settings.operational_url,
         post_rate_s=settings.metering.interval_s,
+        enrolment_zone=settings.zone if settings.ingest.enrolment else None,
+        **settings.ingest.model_dump(exclude={"enrolment"}),
         gateway_port=settings.gateway.port,
         gateway_require=settings.gateway.require,
         gateway_algorithm=settings.gateway.algorithm,
@@ -71,7 +74,10 @@ class Stack:
     def __init__(self, settings: Settings, enrolment: Enrolment, ports: Ports, *, workers: int = 2) -> None:
         self.settings, self.enrolment, self.ports = settings, enrolment, ports
         self.urls = Urls(
-            f"https://localhost:{ports.ingest}", f"http://127.0.0.1:{ports.rpc}", f"http://127.0.0.1:{ports.dagster}"
+            f"https://localhost:{ports.ingest}",
+            f"http://127.0.0.1:{ports.rpc}",
+            f"http://127.0.0.1:{ports.dagster}",
+            f"http://{settings.ingest.ops_host}:{settings.ingest.ops_port or free_port()}",
         )
         self.env = {
             "GRIDTOKENX_DATA": str(settings.data),
@@ -94,7 +100,10 @@ class Stack:
         return Service(name, [sys.executable, "-m", *arguments], log, healthy, self.env, PROJECT_ROOT, stdin)
 
     def _ingest_server(self, enrolment: Enrolment, workers: int) -> Service:
-        options = server_options(self.settings, enrolment, self.ports.ingest_host, self.ports.ingest, workers)
+        options = replace(
+            server_options(self.settings, enrolment, self.ports.ingest_host, self.ports.ingest, workers),
+            ops_port=int(self.urls.ops.rpartition(":")[2]),
+        )
         probe = enrolment.probe
 
         def healthy() -> bool:

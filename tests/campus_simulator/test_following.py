@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from following_harness import BUILDINGS, Campus, control, der_program, load_prog
 
 from campus_simulator.campus import run_live, run_window
 from campus_simulator.device import meter_reading_mrid
-from campus_simulator.models import Site, Window
+from campus_simulator.memory import MeterStore
+from campus_simulator.models import ENERGY_CHANNELS, Site, Window
 from campus_simulator.session import Options
 from ieee2030_5 import xml
 from ieee2030_5.client import Retry
@@ -22,8 +24,9 @@ from ieee2030_5.enums import AccumulationBehaviour
 from ieee2030_5.pki import Authority
 from ieee2030_5.resources import DERControlBase, DERStatus, LogEvent, MirrorMeterReadingList, Response
 from ieee2030_5.resources import response as responses
-
-TEN_YEARS = 10 * 365 * 86_400
+from ingest_server.notifications.notifier import Notifier
+from ingest_server.notifications.outbox import Outbox
+from ingest_server.notifications.post import Sender
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +48,6 @@ def options(campus: Campus, site: Site, tmp_path: Path) -> Options:
 @pytest.fixture
 def window() -> Window:
     """Noon of a June day to come: a server shows no events that are over."""
-    import datetime as dt
-
     return Window(dt.datetime(dt.datetime.now(dt.UTC).year + 1, 6, 21, 20, tzinfo=dt.UTC), 40)
 
 
@@ -149,34 +150,52 @@ async def test_a_wrong_pin_stops_a_meter(campus: Campus, options: Options, windo
     assert report.meters["METER_B"].posted == 40
 
 
-async def test_a_live_meter_obeys_from_when_it_knows(campus: Campus, options: Options) -> None:
-    stop, offered = asyncio.Event(), asyncio.Event()
-    started = int(time.time())
-
-    def progress(outcome) -> None:
-        if outcome.posted == 2:
-            offered.set()
-        if len(answers(campus)) >= 3 and outcome.posted > 2:
-            stop.set()
-
-    async def offer() -> None:
-        await offered.wait()
-        off = DERControlBase(op_mod_connect=False)
-        campus.server.resources.publish(der_program(control(7, started - 5, 3600, off, status=1, randomize_start=0)))
-
-    # The server asks to be polled once a minute; reading once before and once after suffices here.
-    live = asyncio.create_task(run_live(campus.fleet[:1], replace(options, subscribe=False), progress, interval_s=1))
-    offering = asyncio.create_task(offer())
-    await offering
-    live.cancel()
-    await asyncio.gather(live, return_exceptions=True)
-    live = asyncio.create_task(run_live(campus.fleet[:1], options, progress, interval_s=1))
-    for _ in range(100):
+async def until(reached: Callable[[], bool]) -> None:
+    for _ in range(300):
+        if reached():
+            return
         await asyncio.sleep(0.1)
-        if len(answers(campus)) >= 2 and len(campus.landed("/ders")) >= 2:
-            break
-    live.cancel()
-    await asyncio.gather(live, return_exceptions=True)
-    assert [status for _, status, _ in answers(campus)] == [1, 2]
-    statuses = [xml.decode(xml.parse(body), DERStatus) for body in campus.landed("/ders")]
-    assert statuses
+    raise TimeoutError
+
+
+async def test_a_live_meter_is_notified_obeys_and_answers(campus: Campus, options: Options) -> None:
+    """Its next poll is a minute away: only a notification can make it obey so soon."""
+    server = campus.server
+    outbox = Outbox(f"sqlite:///{server.landing_dir.parent / 'operational.sqlite'}", server.resources)
+    sender = Sender(campus.ca, server.pki.server.certificate, server.pki.server.key, timeout_s=3)
+    notifier = Notifier(server.state, outbox, sender)
+    await notifier.step()
+    live = asyncio.create_task(run_live(campus.fleet[:1], replace(options, subscribe=True), interval_s=1))
+    try:
+        await until(lambda: b"/derp" in b"".join(campus.landed("/sub")) and len(energies(campus, 0, "charge")) > 1)
+        unordered = energies(campus, 0, "charge")
+        charge = DERControlBase(op_mod_fixed_w=-10_000)
+        server.resources.publish(der_program(control(7, int(time.time()) - 5, 3600, charge, status=1)))
+        await notifier.step()
+        await until(lambda: len(answers(campus)) == 2)
+        taken = len(energies(campus, 0, "charge"))
+        await until(lambda: len(energies(campus, 0, "charge")) >= taken + 4)
+    finally:
+        live.cancel()
+        await asyncio.gather(live, return_exceptions=True)
+        outbox.close()
+    full = 15 * 1_000_000 // 3600
+    readings = energies(campus, 0, "charge")
+    assert full not in unordered
+    assert readings[-1] == full
+    assert [(name, status) for name, status, _ in answers(campus)] == [("DERControlResponse", 1), ("DERControlResponse", 2)]
+    flows = {channel: energies(campus, 0, channel) for channel in ENERGY_CHANNELS}
+    for i in range(len(readings)):
+        assert flows["generation"][i] + flows["discharge"][i] + flows["import"][i] == (
+            flows["load"][i] + flows["charge"][i] + flows["export"][i]
+        )
+    [entered] = [xml.decode(xml.parse(body), LogEvent) for body in campus.landed("/lel")]
+    assert entered.log_event_code == 1
+    assert [xml.decode(xml.parse(body), DERStatus).operational_mode_status.value for body in campus.landed("/ders")] == [2]
+    before = len(readings)
+    recorded = MeterStore(options.memory_dir).latest("METER_A")
+    assert recorded.told.pieces[-1][2].battery == -10_000
+    window = Window(dt.datetime.fromtimestamp(recorded.start_s, dt.UTC), recorded.end_s - recorded.start_s, 1)
+    server.resources.retract(["/derp/A"])
+    await run_window(campus.fleet[:1], window, options)
+    assert energies(campus, 0, "charge")[before:] == readings, "the same time measured again gives the same readings"

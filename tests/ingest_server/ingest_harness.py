@@ -97,21 +97,26 @@ async def serving(options: ServerOptions, pki: Pki) -> AsyncIterator[Server]:
     registry = Registry(options.operational_url)
     resources = ResourceStore(options.operational_url)
     store = SqliteLandingStore(options.landing_dir)
-    access = Access(registry, ttl_s=options.device_cache_s, enrolment=options.enrolment_zone is not None)
+    limits = Limits(requests_per_minute=options.rate_limit_per_min, failures=options.max_failed_auth)
+    access = Access(registry, ttl_s=options.device_cache_s, enrolment=options.enrolment_zone is not None, limits=limits)
+    front = Front(options, access)
     clock = Clock()
     state = State(options, registry, store, access, pki.server.lfdi, resources, now=clock.now)
     app = create_app(state)
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=options.keepalive_s)
+    runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     sock = listening_socket(options.host, 0)
     port = sock.getsockname()[1]
-    await web.SockSite(runner, sock, ssl_context=server_context(options.ca, options.cert, options.key)).start()
-    server = Server(f"https://127.0.0.1:{port}", port, pki, registry, resources, store, options.landing_dir, {}, state, clock)
+    front.start(runner.server, sock, access_log=None, keepalive_timeout=options.keepalive_s)
+    server = Server(
+        f"https://127.0.0.1:{port}", port, pki, registry, resources, store, options.landing_dir, {}, state, clock, front
+    )
     try:
         yield server
     finally:
         for session in server.sessions.values():
             await session.close()
+        await front.stop()
         await runner.cleanup()
         store.close()
         registry.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import os
 import signal
 import socket
@@ -71,7 +72,9 @@ def test_the_state_file_names_what_runs_until_it_stops(stack: Stack) -> None:
         "ingest": f"https://localhost:{stack.ports.ingest}",
         "rpc": f"http://127.0.0.1:{stack.ports.rpc}",
         "dagster": f"http://127.0.0.1:{stack.ports.dagster}",
+        "ops": stack.urls.ops,
     }
+    assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d{3,4}", stack.urls.ops)
     stack.stop()
     assert not stack.state_file.exists()
     assert [service.pid for service in stack.services] == [None] * 3
