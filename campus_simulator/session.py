@@ -15,6 +15,7 @@ from .device import mirror_usage_point
 from .following import Follower, Following
 from .meter import Series
 from .models import Building, Site, Window
+from .offers import offer
 from .orders import NO_ORDERS, Orders
 
 _NOT_FOUND = 404
@@ -40,7 +41,8 @@ class Options:
 
     With `follow`, meters obey the controls and prices of their programs and report on their inverters and batteries; with
     `subscribe`, live ones are told of changes on a port of their own (on `listen_host`, this machine's address if None) besides
-    polling for them.
+    polling for them. With `offer_band`, each meter makes a standing offer to the peer-to-peer pool for each day, at a price
+    between its bounds (millionths of the currency unit per kWh).
     """
 
     base_url: str
@@ -55,6 +57,7 @@ class Options:
     follow: bool = True
     subscribe: bool = False
     listen_host: str | None = None
+    offer_band: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ class Session:
         self._counted = 0
         self._following = following
         self._follower: Follower | None = None
+        self._offered_day: int | None = None
         self._listener: NotificationListener | None = None
         self._client = Client(
             options.base_url,
@@ -169,6 +173,7 @@ class Session:
         """Answer and report on a window whose readings are posted."""
         if self._follower is not None:
             await self._follower.conclude(series, orders)
+            await self._offer(series.window.start_s)
             self._count()
 
     async def follow(self) -> None:
@@ -183,6 +188,8 @@ class Session:
                 cert=self._device.cert,
                 key=self._device.key,
                 host=self._options.listen_host,
+                # The server tells only the host that subscribes.
+                advertised=self._client.local_address,
             )
             await self._listener.start()
         self._follower.start(self._listener)
@@ -191,7 +198,14 @@ class Session:
         """Log and report after a live interval whose readings are posted."""
         if self._follower is not None:
             await self._follower.interval_done(series, orders)
+            await self._offer(series.window.start_s)
             self._count()
+
+    async def _offer(self, at_s: int) -> None:
+        day = at_s // 86_400
+        if self._options.offer_band is not None and day != self._offered_day:
+            await offer(self._client, self._device.building, at_s, self._options.offer_band, self._options.seed)
+            self._offered_day = day
 
     async def _register(self) -> None:
         point = mirror_usage_point(self._device.building, self.lfdi, self._interval_s)

@@ -85,11 +85,12 @@ def failure_reason(error: BaseException) -> str:
 class Connection(web.RequestHandler):
     """One TLS connection. Where aiohttp would answer with text, an Error document is sent."""
 
-    __slots__ = ("_acceptor", "certificate", "counted")
+    __slots__ = ("_acceptor", "_head_timer", "certificate", "counted")
 
     def __init__(self, acceptor: Acceptor, server: web.Server, **options: Any) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self._acceptor = acceptor
+        self._head_timer: asyncio.TimerHandle | None = None
         self.certificate: ClientCertificate | None = None
         self.counted = False
 
@@ -110,7 +111,30 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Give its place free."""
         self._acceptor.lost(self)
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in. A head that is begun has `Bounds.header_timeout_s` to be complete.
+
+        aiohttp bounds only how long a connection may be idle, and that must be longer than the longest post rate.
+        """
+        super().data_received(data)
+        waiter = self._waiter
+        # Still waiting for a request after bytes came: they are part of a head.
+        if waiter is not None and self._head_timer is None and not waiter.done():
+            self._head_timer = asyncio.get_running_loop().call_later(
+                self._acceptor.header_timeout_s, self._head_late, self._request_count
+            )
+
+    def _head_late(self, request_count: int) -> None:
+        self._head_timer = None
+        if self._request_count == request_count and self.transport is not None:
+            self._acceptor.metrics.malformed_requests += 1
+            self.transport.write(_refusal(HTTPStatus.REQUEST_TIMEOUT, ReasonCode.INVALID_REQUEST_FORMAT))
+            self.force_close()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -134,7 +158,10 @@ class Connection(web.RequestHandler):
 
 @dataclass(slots=True, frozen=True)
 class Bounds:
-    """What one worker takes on: handshakes at once and how long each may last, connections, connections of one device."""
+    """What one worker takes on: handshakes at once and how long each may last, connections, connections of one device.
+
+    `header_timeout_s` is how long the head of a request may take from its first byte.
+    """
 
     handshakes: int = 256
     handshake_timeout_s: float = 10.0
@@ -166,6 +193,7 @@ class Acceptor:
         self._context = context
         self._access = access
         self._bounds = bounds or Bounds()
+        self.header_timeout_s = self._bounds.header_timeout_s
         self._opening = opening
         self._handler_options = handler_options
         self._accepting: asyncio.Task[None] | None = None
@@ -293,10 +321,11 @@ def _background(work: Coroutine[Any, Any, None]) -> None:
     task.add_done_callback(_RUNNING.discard)
 
 
-def _refusal(status: HTTPStatus) -> bytes:
-    body = encode(Error(reason_code=ReasonCode.RESOURCE_LIMIT_REACHED))
+def _refusal(status: HTTPStatus, reason_code: ReasonCode = ReasonCode.RESOURCE_LIMIT_REACHED) -> bytes:
+    body = encode(Error(reason_code=reason_code))
+    retry = "" if status == HTTPStatus.REQUEST_TIMEOUT else f"Retry-After: {RETRY_AFTER_S}\r\n"
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {len(body)}\r\n"
-        f"Retry-After: {RETRY_AFTER_S}\r\nServer: GridTokenX\r\nConnection: close\r\n\r\n"
+        f"{retry}Server: GridTokenX\r\nConnection: close\r\n\r\n"
     )
     return head.encode("ascii") + body

@@ -56,6 +56,7 @@ class Front:
                 options.handshake_timeout_s,
                 options.max_connections,
                 options.max_connections_per_device,
+                options.header_timeout_s,
             ),
             opening=self._ocsp.begin if self._ocsp is not None else None,
             **handler_options,

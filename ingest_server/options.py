@@ -33,7 +33,7 @@ class ServerOptions:
     nobody of its authority is let in ("refuse"). `ocsp_url` is asked for the status of client certificates; no answer
     counts as good unless `ocsp_required`. Files are looked at every `reload_poll_s` and taken up without a restart.
     `max_handshakes` and `max_connections` are per worker, `max_connections_per_device` too; `handshake_timeout_s` bounds one
-    handshake. A device may make `rate_limit_per_min` requests a minute; after `max_failed_auth` failed authentications
+    handshake, `header_timeout_s` the head of one request. A device may make `rate_limit_per_min` requests a minute; after `max_failed_auth` failed authentications
     within a minute it is refused for `cool_down_s`; 0 turns either off. `ops_port` serves /healthz, /readyz and /metrics
     in plain HTTP on `ops_host`, which should stay private; None turns it off, 0 takes a free port.
     A device may have `max_mirrors_per_device` mirror usage points, each with `max_meter_readings_per_mirror` reading types.
@@ -71,6 +71,7 @@ class ServerOptions:
     ocsp_required: bool = False
     reload_poll_s: float = 5.0
     handshake_timeout_s: float = 10.0
+    header_timeout_s: float = 30.0
     max_handshakes: int = 256
     max_connections: int = 20_000
     max_connections_per_device: int = 1000
@@ -103,7 +104,7 @@ class ServerOptions:
             raise ValueError("keepalive_s must exceed post_rate_s")
         if self.crl_stale not in ("warn", "refuse"):
             raise ValueError(f"crl_stale must be warn or refuse, not {self.crl_stale!r}")
-        for name in ("reload_poll_s", "handshake_timeout_s", "cool_down_s"):
+        for name in ("reload_poll_s", "handshake_timeout_s", "header_timeout_s", "cool_down_s"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive")
         for name in ("max_handshakes", "max_connections", "max_connections_per_device", *_MOST):

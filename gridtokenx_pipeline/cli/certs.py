@@ -86,7 +86,7 @@ def init(
     settings = options.settings(data, config)
     token = _token(pkcs11_module, token_label, pin_env, pin_file)
     period = timedelta(days=days)
-    names = [*SERVER_NAMES, *(name or [])]
+    names = [*SERVER_NAMES, *name] if name else None
     enrolment = enrol(settings, names, token=token, profile=profile and profile.value, period=period)  # type: ignore[arg-type]
     if json_:
         meters = {credential.name: credential.lfdi for credential in enrolment.meters}

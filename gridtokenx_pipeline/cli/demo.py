@@ -181,7 +181,7 @@ def _stack(console: Console, settings: Settings, ports, workers: int, names: lis
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with _step(console, "Certificates and device registry"):
-        enrolment = enrol(settings, [*SERVER_NAMES, *(names or [])])
+        enrolment = enrol(settings, [*SERVER_NAMES, *names] if names else None)
     stack = Stack(settings, enrolment, ports, workers=workers)
     stack.require_free_ports()
     watch = _Watch(console, stack)

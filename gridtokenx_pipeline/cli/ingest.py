@@ -27,5 +27,5 @@ def serve(
     from ingest_server import supervisor
 
     settings = options.settings(data, config)
-    enrolment = enrol(settings, [*SERVER_NAMES, *(name or [])])
+    enrolment = enrol(settings, [*SERVER_NAMES, *name] if name else None)
     supervisor.run(server_options(settings, enrolment, host, port, workers))

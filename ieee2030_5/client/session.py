@@ -7,6 +7,7 @@ Requests that fail on the way are sent again. That is safe for posts too: a serv
 from __future__ import annotations
 
 import hmac
+import socket
 import ssl
 import time
 from collections import OrderedDict
@@ -41,7 +42,7 @@ from ieee2030_5.resources import (
 from ieee2030_5.resources.fields import mappings
 from ieee2030_5.retry import Retry, retry_after_s
 from ieee2030_5.tls import client_context
-from ieee2030_5.xml import MEDIA_TYPE, XmlError, decode, encode, parse
+from ieee2030_5.xml import MEDIA_TYPE, NAMESPACES, XmlError, decode, encode, namespace_of, parse
 
 from .errors import NotRegistered, NotTrusted, ProtocolError, Refused, Response, Unavailable, WrongPin
 
@@ -110,11 +111,12 @@ class Client:
         self._options = session
         self._session: aiohttp.ClientSession | None = None
         self._capability: DeviceCapability | None = None
+        self._sockets: list[socket.socket] = []
         self._kept: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
 
     async def __aenter__(self) -> Self:
         # One connection: a device talks in order. It outlives the post rate, since every handshake costs both ends.
-        connector = aiohttp.TCPConnector(limit=1, ssl=self._context, keepalive_timeout=3600)
+        connector = aiohttp.TCPConnector(limit=1, ssl=self._context, keepalive_timeout=3600, socket_factory=self._open_socket)
         self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout, **self._options)
         return self
 
@@ -126,6 +128,24 @@ class Client:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    @property
+    def local_address(self) -> str | None:
+        """This device's own address on the connection to the server, None while there is none."""
+        for sock in self._sockets:
+            try:
+                sock.getpeername()
+                return str(sock.getsockname()[0])
+            except OSError:
+                continue
+        return None
+
+    def _open_socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, _ = info
+        sock = socket.socket(family, kind, protocol)
+        # Names with several addresses are tried side by side: more than one socket may be on its way.
+        self._sockets = [*(known for known in self._sockets if known.fileno() >= 0), sock]
+        return sock
 
     def now(self) -> float:
         """The server's time as this device knows it, epoch seconds: events run by it (12.1.3)."""
@@ -232,7 +252,7 @@ class Client:
             body = response.body
             self._keep(key, response)
         try:
-            return decode(parse(body, max_bytes=MAX_RESPONSE_BYTES), cls)
+            return decode(parse(body, max_bytes=MAX_RESPONSE_BYTES, namespaces=_namespaces(cls)), cls)
         except XmlError as error:
             raise ProtocolError(f"{path}: {error}") from error
 
@@ -349,6 +369,12 @@ class Client:
         if status == 429 or status >= 500:
             raise _TryAgain(status, f"status {status}", retry_after_s(response.headers.get("Retry-After", "")))
         raise Refused(status, _reason_code(response.body), path, response.body[:200].decode("utf-8", "replace"))
+
+
+def _namespaces(cls: type[Any]) -> tuple[str, ...]:
+    """Namespaces that a document of a class may be in: an extension's is its own alone."""
+    own = namespace_of(cls)
+    return NAMESPACES if own in NAMESPACES else (own,)
 
 
 _ITEMS_FIELDS: dict[type[Any], str] = {}

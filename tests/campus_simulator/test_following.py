@@ -21,6 +21,8 @@ from campus_simulator.session import Options
 from ieee2030_5 import xml
 from ieee2030_5.client import Retry
 from ieee2030_5.enums import AccumulationBehaviour
+from ieee2030_5.extensions.p2p import StandingOffer
+from ieee2030_5.namespaces import P2P
 from ieee2030_5.pki import Authority
 from ieee2030_5.resources import DERControlBase, DERStatus, LogEvent, MirrorMeterReadingList, Response
 from ieee2030_5.resources import response as responses
@@ -140,6 +142,18 @@ async def test_the_battery_follows_prices(campus: Campus, options: Options, wind
     assert not any(charge[20:])
     assert not any(discharge[:20])
     assert set(discharge[20:]) == {full}
+
+
+async def test_each_meter_offers_once_a_day(campus: Campus, options: Options, window: Window) -> None:
+    options = replace(options, offer_band=(80_000, 280_000))
+    for _ in range(2):
+        assert (await run_window(campus.fleet, window, options)).failures == {}
+    bodies = campus.landed("/p2p/offer")
+    assert len(bodies) == 4
+    offers = {offer.mrid: offer for offer in (xml.decode(xml.parse(b, namespaces=(P2P,)), StandingOffer) for b in bodies)}
+    assert len(offers) == len(campus.server.resources.owned("StandingOffer")) == 2
+    assert all(80_000 <= o.price_limit < 280_000 and o.interval.start <= window.start_s for o in offers.values())
+    assert sorted(o.energy_limit for o in offers.values()) == [50_000 * 300 // 3600, 80_000 * 300 // 3600]
 
 
 async def test_a_wrong_pin_stops_a_meter(campus: Campus, options: Options, window: Window) -> None:

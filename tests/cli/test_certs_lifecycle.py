@@ -191,6 +191,7 @@ def test_mistakes_are_told_by_their_name(settings: config.Settings) -> None:
 def test_handing_a_certificate_out_does_not_touch_the_server(settings: config.Settings, tmp_path: Path) -> None:
     before = (settings.certs_dir / "server.pem").read_bytes()
     answer(settings, "issue", ENG, "--out", tmp_path / "out")
+    assert answer(settings, "init")["issued"] == 0
     assert (settings.certs_dir / "server.pem").read_bytes() == before
     checked = answer(settings, "verify", tmp_path / "out" / "device-chain.pem", "--key", tmp_path / "out" / "device.key")
     assert [row["check"] for row in checked["checks"]] == [
@@ -226,6 +227,7 @@ def test_an_issuing_authority_that_failed_is_replaced_for_everyone(settings: con
     for name in METERS:
         assert certs(settings, "verify", settings.certs_dir / "meters" / f"{name}.pem").exit_code == 0
     assert {row["certificate_profile"] for row in answer(settings, "list", "--all")} >= {"root", "issuing", "server"}
+    assert sum(row["certificate_profile"] == "server" for row in answer(settings, "list", "--all")) == 1
 
 
 def test_the_responder_answers_while_it_runs(settings: config.Settings) -> None:

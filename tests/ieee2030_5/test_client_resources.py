@@ -199,9 +199,9 @@ def context_of(certificates: Any, who: Any) -> ssl.SSLContext:
 
 async def send(certificates: Any, who: Any, uri: str, body: bytes, media_type: str = MEDIA_TYPE) -> int:
     connector = aiohttp.TCPConnector(ssl=context_of(certificates, who))
-    async with aiohttp.ClientSession(connector=connector) as session:
-        async with session.post(uri, data=body, headers={"Content-Type": media_type}) as response:
-            return response.status
+    headers = {"Content-Type": media_type}
+    async with aiohttp.ClientSession(connector=connector) as session, session.post(uri, data=body, headers=headers) as response:
+        return response.status
 
 
 async def test_a_subscription_leads_to_notifications_from_the_server_alone(session, certificates) -> None:

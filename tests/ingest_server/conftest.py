@@ -34,6 +34,7 @@ def options(pki: Pki, tmp_path: Path) -> ServerOptions:
     return ServerOptions(
         host="127.0.0.1", port=0, workers=1, ca=pki.authority.certificate_path, cert=pki.server.certificate, key=pki.server.key,
         landing_dir=tmp_path / "landing", operational_url=url, device_cache_s=0.0,
+        rate_limit_per_min=0, max_failed_auth=0,
     )  # fmt: skip
 
 

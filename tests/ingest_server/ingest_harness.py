@@ -24,12 +24,14 @@ from ieee2030_5.resources import (
     Reading,
     ReadingType,
 )
-from ieee2030_5.tls import client_context, server_context
+from ieee2030_5.tls import client_context
 from ieee2030_5.xml import encode
 from ingest_server.access import Access
 from ingest_server.app import create_app
+from ingest_server.front import Front
 from ingest_server.landing.sqlite import SqliteLandingReader, SqliteLandingStore
 from ingest_server.landing.store import LandedMessage
+from ingest_server.limits import Limits
 from ingest_server.operational.registry import Device, Registry
 from ingest_server.operational.resources import ResourceStore
 from ingest_server.options import ServerOptions
@@ -78,6 +80,7 @@ class Server:
     sessions: dict[str, aiohttp.ClientSession]
     state: State
     clock: Clock
+    front: Front
 
     def later(self, by: dt.timedelta) -> None:
         self.clock.ahead += by
@@ -97,7 +100,9 @@ async def serving(options: ServerOptions, pki: Pki) -> AsyncIterator[Server]:
     registry = Registry(options.operational_url)
     resources = ResourceStore(options.operational_url)
     store = SqliteLandingStore(options.landing_dir)
-    limits = Limits(requests_per_minute=options.rate_limit_per_min, failures=options.max_failed_auth)
+    limits = Limits(
+        requests_per_minute=options.rate_limit_per_min, failures=options.max_failed_auth, cool_down_s=options.cool_down_s
+    )
     access = Access(registry, ttl_s=options.device_cache_s, enrolment=options.enrolment_zone is not None, limits=limits)
     front = Front(options, access)
     clock = Clock()
