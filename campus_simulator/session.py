@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from .meter import Series
 from .models import Building, Site, Window
 from .offers import offer
 from .orders import NO_ORDERS, Orders
+
+log = logging.getLogger(__name__)
 
 _NOT_FOUND = 404
 _ACCESS = (401, 403)
@@ -177,7 +180,7 @@ class Session:
             self._count()
 
     async def follow(self) -> None:
-        """Describe the building to the server and follow its programs in the background. Raises `OSError` for a bad port."""
+        """Describe the building to the server and follow its programs in the background."""
         if self._follower is None:
             return
         await self._follower.describe(int(self._client.now()))
@@ -191,7 +194,11 @@ class Session:
                 # The server tells only the host that subscribes.
                 advertised=self._client.local_address,
             )
-            await self._listener.start()
+            try:
+                await self._listener.start()
+            except OSError as error:
+                log.warning("meter %s is not notified, it polls: %s", self.outcome.meter_id, error)
+                self._listener = None
         self._follower.start(self._listener)
 
     async def interval_done(self, series: Series, orders: Orders) -> None:

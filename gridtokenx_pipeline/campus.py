@@ -32,8 +32,13 @@ def fleet(settings: Settings, enrolment: Enrolment) -> list[Device]:
     ]
 
 
-def simulator_options(settings: Settings, enrolment: Enrolment, base_url: str, seed: int) -> Options:
-    """Return how the fleet reaches the server and where it keeps its memory."""
+def simulator_options(
+    settings: Settings, enrolment: Enrolment, base_url: str, seed: int, *, subscribe: bool = True, offers: bool = False
+) -> Options:
+    """Return how the fleet reaches the server and where it keeps its memory.
+
+    With `subscribe`, live meters are notified of changes; with `offers`, each makes a standing offer between the two tariffs.
+    """
     from campus_simulator.models import Site
     from campus_simulator.session import Options
     from ieee2030_5.retry import Retry
@@ -45,6 +50,8 @@ def simulator_options(settings: Settings, enrolment: Enrolment, base_url: str, s
         site=Site(site.latitude, site.longitude, site.altitude_m, site.timezone),
         memory_dir=settings.simulator_dir,
         seed=seed,
+        subscribe=subscribe,
+        offer_band=(settings.market.feed_in_micro_per_kwh, settings.market.retail_micro_per_kwh) if offers else None,
         # A server that was killed on a busy machine takes its time to come back; a meter has nothing better to do than wait.
         retry=Retry(attempts=60, max_s=5.0),
     )

@@ -151,7 +151,8 @@ class Connection(web.RequestHandler):
         else:
             log.error("request failed", exc_info=exc)
         code = ReasonCode.INVALID_REQUEST_FORMAT if malformed else None
-        response = web.Response(status=status, body=encode(Error(reason_code=code)), headers={"Content-Type": MEDIA_TYPE})
+        headers = {"Content-Type": MEDIA_TYPE, "Connection": "close"}
+        response = web.Response(status=status, body=encode(Error(reason_code=code)), headers=headers)
         response.force_close()
         return response
 
@@ -167,6 +168,7 @@ class Bounds:
     handshake_timeout_s: float = 10.0
     connections: int = 20_000
     connections_per_device: int = 1000
+    header_timeout_s: float = 30.0
 
 
 class Acceptor:

@@ -60,9 +60,16 @@ def window(
 
 @app.command("live")
 def live(
-    url: Url = "https://localhost:8443", seed: options.Seed = 42, data: options.Data = None, config: options.Config = None
+    url: Url = "https://localhost:8443",
+    subscribe: Annotated[
+        bool, typer.Option("--subscribe/--poll", help="Be notified of new events, or only poll for them.")
+    ] = True,
+    offers: Annotated[bool, typer.Option("--offers", help="Make a standing offer to the P2P pool each day.")] = False,
+    seed: options.Seed = 42,
+    data: options.Data = None,
+    config: options.Config = None,
 ) -> None:
-    """Post every interval when it has ended, until Ctrl-C.
+    """Post every interval when it has ended, until Ctrl-C, and follow the campus's prices, load and DER controls.
 
     Example: gridtokenx simulate live --url https://localhost:8443
     """
@@ -77,7 +84,7 @@ def live(
         asyncio.run(
             run_live(
                 campus.fleet(settings, enrolment),
-                campus.simulator_options(settings, enrolment, url, seed),
+                campus.simulator_options(settings, enrolment, url, seed, subscribe=subscribe, offers=offers),
                 interval_s=settings.metering.interval_s,
             )
         )

@@ -28,6 +28,12 @@ MESSAGES = Table(
         Column("source", Type.TEXT, "How it came: sep2, gateway or replay."),
         Column("segment", Type.TEXT, "Landing segment the message was read from."),
         Column("sequence", Type.BIGINT, "Position in the segment; the loader's high-water mark.", "count from 1"),
+        Column(
+            "sender_lfdi",
+            Type.TEXT,
+            "LFDI of the TLS client certificate that posted for the device, an aggregator's for one; none where it was the device's.",
+            nullable=True,
+        ),
     ),
     key=("message_id",),
     window="received_at",

@@ -31,6 +31,7 @@ def frame(segment: str, messages: Sequence[LandedMessage]) -> pl.DataFrame:
             "source": [m.source for m in messages],
             "segment": [segment] * len(messages),
             "sequence": [m.sequence for m in messages],
+            "sender_lfdi": [m.sender_lfdi or None for m in messages],
         },
         schema=raw.MESSAGES.frame_schema(),
     )

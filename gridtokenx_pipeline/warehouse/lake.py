@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import tenacity
 
-from gridtokenx_pipeline.contracts import TABLES, Table, Type
+from gridtokenx_pipeline.contracts import TABLES, Column, Table, Type
 
 from .extensions import ensure_extension_directory
 
@@ -257,15 +257,25 @@ class Warehouse:
             f"WHERE database_name = '{LAKE}' GROUP BY 1"
         ).fetchall()
         stored = {name: set(columns) for name, columns in rows}
-        missing = []
+        missing, additions = [], []
         for table in tables:
             columns = stored.get(table.full_name)
             if columns is None:
                 missing.append(table)
-            elif lacking := [c.name for c in table.columns if c.name not in columns]:
+            elif lacking := [c.name for c in table.columns if c.name not in columns and not c.nullable]:
                 raise ContractDrift(f"{table.full_name} was made by another version: it lacks {', '.join(lacking)}")
+            else:
+                additions += [(table, c) for c in table.columns if c.name not in columns]
         if missing:
             _retrying()(self._create, missing)
+        for table, column in additions:
+            # Null for what was written before is what a nullable column says anyway.
+            _retrying()(self._add, table, column)
+
+    def _add(self, table: Table, column: Column) -> None:
+        connection = self.connect()
+        connection.execute(f"ALTER TABLE {table.full_name} ADD COLUMN IF NOT EXISTS {column.name} {column.type.sql}")
+        connection.execute(f"COMMENT ON COLUMN {table.full_name}.{column.name} IS {_literal(_comment(column))}")
 
     def _create(self, tables: Iterable[Table]) -> None:
         connection = self.connect()
@@ -278,8 +288,7 @@ class Warehouse:
                 connection.execute(f"CREATE TABLE IF NOT EXISTS {table.full_name} ({columns})")
                 connection.execute(f"COMMENT ON TABLE {table.full_name} IS {_literal(table.comment)}")
                 for column in table.columns:
-                    comment = f"{column.comment} [{column.unit}]" if column.unit else column.comment
-                    connection.execute(f"COMMENT ON COLUMN {table.full_name}.{column.name} IS {_literal(comment)}")
+                    connection.execute(f"COMMENT ON COLUMN {table.full_name}.{column.name} IS {_literal(_comment(column))}")
             connection.execute("COMMIT")
         except BaseException:
             # A commit that lost the race has ended its transaction already.
@@ -302,6 +311,10 @@ def _bounds(table: Table, start: dt.datetime, end: dt.datetime) -> tuple[str, tu
     if table.window is None:
         return "true", ()
     return f"{table.window} >= ? AND {table.window} < ?", (start, end)
+
+
+def _comment(column: Column) -> str:
+    return f"{column.comment} [{column.unit}]" if column.unit else column.comment
 
 
 def _literal(text: str) -> str:

@@ -85,6 +85,9 @@ def answer_ocsp(
     try:
         asked = ocsp.load_der_ocsp_request(request)
         nonce = _nonce(asked.extensions)
+        # Positive by RFC 5280, 4.1.2.2; what nobody can issue can have no answer either.
+        if asked.serial_number <= 0:
+            raise ValueError("serial number is not positive")
         found = find(asked)
     except (ValueError, NotImplementedError, UnsupportedAlgorithm):
         return _refusal(ocsp.OCSPResponseStatus.MALFORMED_REQUEST)

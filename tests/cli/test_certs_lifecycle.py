@@ -116,6 +116,19 @@ def test_replacement_shuts_the_old_one_out_at_once(settings: config.Settings) ->
     assert rows[renewal["lfdi"]]["status"] == "active"
 
 
+def test_a_leaked_key_is_shut_out_even_where_nothing_can_be_signed(settings: config.Settings) -> None:
+    (lfdi,) = listed(settings, ENG)
+    (settings.certs_dir / "issuing.key").rename(settings.data / "safe.key")
+    (settings.certs_dir / "issuing.key.offline").touch()
+    failed = certs(settings, "replace", ENG)
+    assert failed.exit_code == 1
+    assert "issuing.key is needed to sign" in str(failed.exception)
+    assert listed(settings, ENG)[lfdi]["status"] == "revoked"
+    (settings.data / "safe.key").rename(settings.certs_dir / "issuing.key")
+    (renewal,) = answer(settings, "replace", ENG)
+    assert listed(settings, ENG)[renewal["lfdi"]]["status"] == "active"
+
+
 def test_a_revoked_meter_stays_out_until_it_is_replaced(settings: config.Settings) -> None:
     (lfdi,) = answer(settings, "revoke", ENG, "--reason", "cessationOfOperation")["revoked"]
     enrolment = enrol(settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -50,15 +50,16 @@ def _extreme(cls: type, draw: int) -> Any:
 def of_class(rng: Random, cls: type, meter: Meter) -> Any:
     """A resource with values at the ends of their ranges, some fields left out, that says it is the meter's."""
     made = _extreme(cls, rng.randrange(64))
-    left_out = {name: None for name in vars(made) if rng.random() < 0.1 and not isinstance(getattr(made, name), list)}
+    names = [field.name for field in fields(made)]
+    left_out = {name: None for name in names if rng.random() < 0.1 and not isinstance(getattr(made, name), list)}
     changed: dict[str, Any] = {"href": None, **left_out}
-    if "mrid" in vars(made):
+    if "mrid" in names:
         changed["mrid"] = f"{rng.getrandbits(128):032X}"
-    if "end_device_lfdi" in vars(made):
+    if "end_device_lfdi" in names:
         changed["end_device_lfdi"] = meter.lfdi
-    if "subscribed_resource" in vars(made):
+    if "subscribed_resource" in names:
         changed |= {"condition": None, "encoding": 0, "subscribed_resource": "/derp", "notification_uri": "https://127.0.0.1:9/n"}
-    return replace(made, **{name: value for name, value in changed.items() if name in vars(made)})
+    return replace(made, **{name: value for name, value in changed.items() if name in names})
 
 
 def readings(rng: Random, single: bool | None = None) -> bytes:

@@ -84,7 +84,7 @@ def joined(rng: Random, body: bytes) -> bytes:
 def _on_tree(change: Callable[[Random, etree._Element, list[etree._Element]], None]) -> Mutation:
     def mutation(rng: Random, body: bytes) -> bytes:
         root = etree.fromstring(body)
-        change(rng, root, [element for element in root.iter() if element is not root] or [root])
+        change(rng, root, [element for element in root.iter("*") if element is not root] or [root])
         return etree.tostring(root, encoding="utf-8")
 
     return mutation
@@ -116,7 +116,7 @@ def elements_swapped(rng: Random, root: etree._Element, elements: list[etree._El
 def element_moved(rng: Random, root: etree._Element, elements: list[etree._Element]) -> None:
     element = rng.choice(elements)
     inside = set(element.iter())
-    places = [place for place in root.iter() if place not in inside]
+    places = [place for place in root.iter("*") if place not in inside]
     if places:
         rng.choice(places).append(element)
 
@@ -198,7 +198,7 @@ def many_elements(rng: Random, root: etree._Element, elements: list[etree._Eleme
 
 def cdata(rng: Random, body: bytes) -> bytes:
     root = etree.fromstring(body)
-    leaves = [e for e in root.iter() if not len(e) and e.text]
+    leaves = [e for e in root.iter("*") if not len(e) and e.text]
     if leaves:
         leaf = rng.choice(leaves)
         leaf.text = etree.CDATA(rng.choice((leaf.text, "<value>1</value>", "1" * 30)))

@@ -160,7 +160,7 @@ def test_a_broken_issuing_authority_is_replaced_with_all_that_it_signed(director
     handshake(renewed.certificate_path, served, renewed.certificate_path, again, renewed.crl_path)
     stolen = Authority.ensure(directory.parent / "stolen")
     with pytest.raises(ssl.SSLError):
-        handshake(renewed.certificate_path, served, stolen.certificate_path, stolen.ensure_device("EVIL"), renewed.crl_path)
+        handshake(renewed.certificate_path, served, renewed.certificate_path, stolen.ensure_device("EVIL"))
     (root_list,) = [crl for crl in load_crl(renewed.crl_path) if crl.issuer == renewed.certificate.subject]
     assert [entry.serial_number for entry in root_list] == [authority.issuing.certificate.serial_number]
     assert server.lfdi != served.lfdi

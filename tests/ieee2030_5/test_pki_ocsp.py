@@ -192,6 +192,14 @@ def test_no_request_upsets_the_responder(data: st.DataObject, authority: Authori
     ocsp.load_der_ocsp_response(responder.answer(bytes(request)))
 
 
+def test_a_serial_number_that_nobody_can_issue_is_malformed(authority: Authority, responder: Responder) -> None:
+    request, certificate, _ = asked(authority, "GOOD")
+    serial = certificate.serial_number.to_bytes(20, "big").lstrip(b"\0")
+    negative = request.replace(serial, bytes([serial[0] | 0x80]) + serial[1:])
+    assert negative != request
+    assert ocsp.load_der_ocsp_response(responder.answer(negative)).response_status is ocsp.OCSPResponseStatus.MALFORMED_REQUEST
+
+
 def test_requests_by_other_hashes_are_answered(authority: Authority, responder: Responder) -> None:
     _, certificate, issuer = asked(authority, "GOOD")
     request = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, hashes.SHA256()).build().public_bytes(Encoding.DER)

@@ -116,6 +116,18 @@ def test_a_table_of_another_version_is_refused_every_time(tmp_path: Path, extens
         assert reader.read(ops.WATERMARKS).is_empty()
 
 
+def test_a_nullable_column_that_came_later_is_added(tmp_path: Path, extensions: Path):
+    first = rows(raw.MESSAGES, {"message_id": "before", "sender_lfdi": None})
+    with Warehouse(tmp_path, extensions) as old:
+        old.commit(Append(raw.MESSAGES, first))
+        old.connect().execute("ALTER TABLE raw.messages DROP COLUMN sender_lfdi")
+    second = rows(raw.MESSAGES, {"message_id": "later", "sender_lfdi": "AB" * 20})
+    for _ in range(2):
+        with Warehouse(tmp_path, extensions) as warehouse:
+            warehouse.commit(Append(raw.MESSAGES, second))
+            assert warehouse.read(raw.MESSAGES).sort("message_id").equals(first.vstack(second))
+
+
 def test_a_column_more_than_the_contract_is_welcome(tmp_path: Path, extensions: Path):
     with Warehouse(tmp_path, extensions) as newer:
         newer.connect().execute("ALTER TABLE market.intervals ADD COLUMN note VARCHAR")
