@@ -12,6 +12,7 @@ from typing import Any
 
 from gridtokenx_pipeline.domain.channels import resolve_channel
 from ieee2030_5 import xml
+from ieee2030_5.namespaces import CSIP_AUS, P2P
 from ieee2030_5.regular import single_readings
 
 LIST = "MirrorMeterReadingList"
@@ -38,6 +39,8 @@ _TYPE_CODES = {
     "uom": "uom",
 }
 _INT32_MAX = 2**31 - 1
+# What the server lands: the standard's documents, and those of the extensions, which hold no readings.
+_LANDED = (*xml.NAMESPACES, CSIP_AUS, P2P)
 
 
 @dataclass
@@ -90,7 +93,7 @@ def read_document(body: bytes, message: int, rows: Rows) -> str:
     (whose readings then belong to no MirrorMeterReading); a document of another function set holds none. Raises
     `ieee2030_5.xml.MalformedXml` and `ieee2030_5.xml.UnknownNamespace`.
     """
-    root = xml.parse(body)
+    root = xml.parse(body, namespaces=_LANDED)
     name = xml.local_name(root)
     reader = _Reader(message, rows)
     if name == USAGE_POINT:

@@ -185,6 +185,7 @@ def test_a_type_declared_twice_in_a_message_counts_as_declared_last():
         (b'<MirrorMeterReadingList xmlns="urn:x"/>', None, "unknown_document"),
         (b"<html/>", None, "unknown_document"),
         (b'<DERStatus xmlns="urn:ieee:std:2030.5:ns"/>', "DERStatus", None),
+        (b'<StandingOffer xmlns="urn:gridtokenx:p2p:1"/>', "StandingOffer", None),
         (mup(), "MirrorUsagePoint", None),
         (listed(), "MirrorMeterReadingList", None),
         (full_post(0), "MirrorMeterReadingList", None),
