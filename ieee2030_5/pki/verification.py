@@ -117,7 +117,7 @@ def profile_faults(certificate: x509.Certificate) -> Iterator[str]:
 
 def _chain(certificate: x509.Certificate, authorities: Sequence[x509.Certificate]) -> list[x509.Certificate]:
     chain = [certificate]
-    while chain[-1].issuer != chain[-1].subject and len(chain) < _MAX_CHAIN:
+    while not _is_self_signed(chain[-1]) and len(chain) < _MAX_CHAIN:
         above = next((authority for authority in authorities if signed_by(chain[-1], authority)), None)
         if above is None:
             break
@@ -125,10 +125,15 @@ def _chain(certificate: x509.Certificate, authorities: Sequence[x509.Certificate
     return chain
 
 
+def _is_self_signed(certificate: x509.Certificate) -> bool:
+    # By signature: an authority may carry the name of the one above it.
+    return signed_by(certificate, certificate)
+
+
 def _chain_check(chain: Sequence[x509.Certificate], anchored: bool) -> Check:
     top = chain[-1]
     names = " <- ".join(c.subject.rfc4514_string() or f"device {hardware_serial(c)}" for c in reversed(chain))
-    if top.issuer != top.subject or not anchored:
+    if not _is_self_signed(top) or not anchored:
         return Check("chain", False, f"{names}: no trusted authority signed {'it' if len(chain) == 1 else 'the last one'}")
     for below, authority in enumerate(chain[1:]):
         constraints = _value(authority, x509.BasicConstraints)

@@ -27,10 +27,11 @@ from ieee2030_5.resources import (
     ReadingType,
 )
 from ieee2030_5.xml import encode
+from ingest_server.operational.registry import mup_id_of
 
 _PLACE = re.compile(r"\{([a-z]+)\}")
 _CHOSEN = ("1", "0", "A" * 16, "x", "a-b_c", "Z" * 40)
-MUP_MRIDS = [f"{n:032X}" for n in range(1, 5)]
+_MRIDS = 4
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,15 @@ class Meter:
 
     lfdi: str
     sfdi: int
-    mirror: str
+
+    def mrid(self, number: int) -> str:
+        """One of its own: clients of CSIP-AUS may not use those of others."""
+        return f"{self.lfdi[:24]}{number:08X}"
+
+    @property
+    def mirror(self) -> str:
+        """Path element of the mirror that it posts to."""
+        return mup_id_of(self.lfdi, self.mrid(0))
 
 
 @cache
@@ -62,13 +71,13 @@ def of_class(rng: Random, cls: type, meter: Meter) -> Any:
     return replace(made, **{name: value for name, value in changed.items() if name in names})
 
 
-def readings(rng: Random, single: bool | None = None) -> bytes:
+def readings(rng: Random, meter: Meter) -> bytes:
     """A post of readings, regular or with everything that may be in one."""
     period = DateTimeInterval(duration=rng.choice((0, 15, 300, 4294967295)), start=rng.choice((0, 1782072000, -1, 2**63 - 1)))
     items = []
     for _ in range(rng.randrange(1, 4)):
         reading = Reading(time_period=period, value=rng.getrandbits(46), quality_flags=rng.choice((None, 0, 4)))
-        item = MirrorMeterReading(mrid=rng.choice(MUP_MRIDS), reading=reading)
+        item = MirrorMeterReading(mrid=meter.mrid(rng.randrange(_MRIDS)), reading=reading)
         kind = rng.random()
         if kind < 0.15:
             item.reading_type = ReadingType(uom=72, kind=12, power_of_ten_multiplier=rng.choice((-128, 0, 127)))
@@ -77,14 +86,14 @@ def readings(rng: Random, single: bool | None = None) -> bytes:
         elif kind < 0.4:
             item = _extreme(MirrorMeterReading, rng.randrange(64))
         items.append(item)
-    if single if single is not None else rng.random() < 0.3:
+    if rng.random() < 0.3:
         return encode(items[0])
     return encode(MirrorMeterReadingList(all=len(items), results=len(items), mirror_meter_readings=items))
 
 
 def mirror(rng: Random, meter: Meter) -> bytes:
-    mrid = rng.choice(MUP_MRIDS)
-    kinds = [MirrorMeterReading(mrid=one, reading_type=ReadingType(uom=72, kind=12)) for one in MUP_MRIDS[: rng.randrange(4)]]
+    mrid = meter.mrid(rng.randrange(_MRIDS))
+    kinds = [MirrorMeterReading(mrid=meter.mrid(n), reading_type=ReadingType(uom=72, kind=12)) for n in range(rng.randrange(_MRIDS))]
     return encode(
         MirrorUsagePoint(mrid=mrid, device_lfdi=meter.lfdi, role_flags=3, service_category_kind=0, status=1,
                          description=f"{rng.getrandbits(64)}", mirror_meter_readings=kinds)
@@ -103,7 +112,7 @@ def write(rng: Random, meter: Meter, operator: bool = False) -> tuple[str, str, 
     """Method, path and document of a request that writes."""
     kind = rng.random()
     if not operator and kind < 0.45:
-        return "POST", f"/mup/{meter.mirror}", readings(rng)
+        return "POST", f"/mup/{meter.mirror}", readings(rng, meter)
     if not operator and kind < 0.55:
         return "POST", "/mup", mirror(rng, meter)
     if kind < 0.58:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import socket
 import ssl
-import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from documents import MUP_MRIDS, TESTS, Meter
+from documents import TESTS, Meter
 
 sys.path.insert(0, str(TESTS / "ingest_server"))
 
 from ingest_harness import Process, device_row, landed
 
 from ieee2030_5.pki import Authority, Credential
-from ingest_server.operational.registry import Registry, mup_id_of
+from ingest_server.operational.registry import Registry
 from ingest_server.options import ServerOptions
 
 ROLES = {
@@ -42,7 +40,7 @@ class Ground:
         self._registry.create_all()
         self.allow()
         self._registry.set_fleet(self.credentials["AGGREGATOR"].lfdi, [self.credentials["METER_B"].lfdi])
-        self.meters = {name: Meter(c.lfdi, c.sfdi, mup_id_of(c.lfdi, MUP_MRIDS[0])) for name, c in self.credentials.items()}
+        self.meters = {name: Meter(c.lfdi, c.sfdi) for name, c in self.credentials.items()}
         self.landing = directory / "landing"
         self.options = ServerOptions(
             host="127.0.0.1", port=0, workers=2, ca=self.authority.certificate_path, cert=server.certificate, key=server.key,

@@ -24,7 +24,7 @@ class Framing:
     """A POST of readings that is good but for how it is sent."""
 
     def __init__(self, rng: Random, device: str, meter: Meter) -> None:
-        self.rng, self.device, self.body, self.meter = rng, device, readings(rng), meter
+        self.rng, self.device, self.body, self.meter = rng, device, readings(rng, meter), meter
         self.path = f"/mup/{meter.mirror}"
         self.start = f"POST {self.path} HTTP/1.1\r\nHost: localhost\r\n".encode() + _SEP
 
@@ -148,7 +148,7 @@ class Framing:
         return Exchange("", self.device, [request("GET", path, extra=extra)], [Sent("GET", path)], "served")
 
     def pipelined(self) -> Exchange:
-        bodies = [readings(self.rng) for _ in range(self.rng.randrange(2, 30))]
+        bodies = [readings(self.rng, self.meter) for _ in range(self.rng.randrange(2, 30))]
         raw = b"".join(request("POST", self.path, body) for body in bodies)
         return Exchange("", self.device, [raw], [Sent("POST", self.path, body) for body in bodies], "served")
 

@@ -21,24 +21,25 @@ _REGISTRATION = re.compile(r"(https?://[^/]*)?/edev(/[^/]+)?/?([?#].*)?", re.DOT
 
 @dataclass
 class Tally:
-    """Counts by category and status, what was acknowledged, and everything that should not have been, with the request's number."""
+    """Counts by category and status, what was acknowledged, and what should not have been: by kind, each with its examples."""
 
     statuses: dict[str, Counter[str]] = field(default_factory=dict)
-    wrong: list[str] = field(default_factory=list)
+    wrong: dict[str, list[str]] = field(default_factory=dict)
     acknowledged: Counter[tuple[str, str]] = field(default_factory=Counter)
     refused: dict[tuple[str, str], int] = field(default_factory=dict)
     unsure: set[tuple[str, str]] = field(default_factory=set)
-    _kept: int = 40
 
     def count(self, category: str, status: str) -> None:
         self.statuses.setdefault(category, Counter())[status] += 1
+
+    def add_wrong(self, kind: str, example: str = "") -> None:
+        self.wrong.setdefault(kind, []).append(example)
 
     def blame(self, number: int, exchange: Exchange, reason: str) -> None:
         self.count(exchange.category, "WRONG")
         sent = b"".join(exchange.pieces)
         shown = repr(sent[:400]) + (f"... ({len(sent)} bytes)" if len(sent) > 400 else "")
-        if len(self.wrong) < self._kept:
-            self.wrong.append(f"#{number} {exchange.category}, {exchange.device}: {reason}\n    {shown}")
+        self.add_wrong(f"{exchange.category}: {reason}", f"#{number} of {exchange.device}: {shown}")
 
     def judge(self, number: int, exchange: Exchange, outcome: Outcome) -> None:
         for answer, sent in zip(outcome.answers, exchange.requests, strict=False):
@@ -68,10 +69,10 @@ class Tally:
         """What was acknowledged has landed, as often as it was; what was refused has not."""
         missing = self.acknowledged - landed
         if missing:
-            self.wrong.append(f"{missing.total()} acknowledged messages are not in the landing store")
+            self.add_wrong(f"{missing.total()} acknowledged messages are not in the landing store")
         for key, number in self.refused.items():
             if key in landed and key not in self.acknowledged and key not in self.unsure:
-                self.wrong.append(f"#{number}: refused, and landed all the same")
+                self.add_wrong("refused, and landed all the same", f"#{number}")
 
     def table(self) -> str:
         """Categories in lines, statuses in columns."""

@@ -45,14 +45,17 @@ class Report:
     memory_kib: list[dict[int, int]] = field(default_factory=list)
 
     @property
-    def wrong(self) -> list[str]:
+    def wrong(self) -> dict[str, list[str]]:
         return self.tally.wrong
 
     def text(self) -> str:
         rows = [self.tally.table(), f"{self.requests} requests in {self.seconds:.1f} s, {self.requests / self.seconds:.0f}/s"]
         for pid in self.memory_kib[-1]:
             rows.append(f"worker {pid}: " + ", ".join(f"{sample.get(pid, 0) / 1024:.1f}" for sample in self.memory_kib) + " MiB after a tenth, half, all")
-        return "\n".join([*rows, f"{len(self.wrong)} wrong", *self.wrong])
+        rows.append(f"{len(self.wrong)} kinds of wrong")
+        for kind, examples in sorted(self.wrong.items()):
+            rows += [f"{len(examples)} x {kind}", *(f"    {example}" for example in examples[:2] if example)]
+        return "\n".join(rows)
 
 
 class Drill:
@@ -75,11 +78,11 @@ class Drill:
         seconds = time.perf_counter() - started
         self._memory.append(self._ground.memory_kib())
         if self._ground.workers() != before:
-            self.tally.wrong.append(f"workers were {before}, are {self._ground.workers()}")
+            self.tally.add_wrong(f"workers were {before}, are {self._ground.workers()}")
         self._check_memory()
         assert self._ground.process is not None
         if await asyncio.to_thread(self._ground.process.stop):
-            self.tally.wrong.append("the server did not stop in order")
+            self.tally.add_wrong("the server did not stop in order")
         self.tally.check_landing(await asyncio.to_thread(self._ground.landed))
         self._check_log()
         return Report(self._count, seconds, self.tally, self._memory)
@@ -128,26 +131,27 @@ class Drill:
             heard = await asyncio.to_thread(self._ground.unauthenticated, kind)
             self.tally.count("unauthenticated", "HEARD" if heard else "closed")
             if heard:
-                self.tally.wrong.append(f"unauthenticated {kind}: {heard!r}")
+                self.tally.add_wrong(f"unauthenticated {kind}: {heard!r}")
 
     def _check_memory(self) -> None:
         _, half, end = self._memory
         for pid, after in end.items():
             bound = half.get(pid, 0) + max(_GROWTH_KIB, int(half.get(pid, 0) * _GROWTH_SHARE))
             if after > bound:
-                self.tally.wrong.append(f"worker {pid} grew from {half.get(pid, 0)} to {after} KiB in the second half")
+                self.tally.add_wrong(f"worker {pid} grew from {half.get(pid, 0)} to {after} KiB in the second half")
 
     def _check_log(self) -> None:
         for line in self._ground.log.read_text().splitlines():
             try:
                 event = json.loads(line)
             except ValueError:
-                self.tally.wrong.append(f"log: {line[:300]}")
+                self.tally.add_wrong("a line of the log that is not an event", line[:300])
                 continue
             if event["level"] in ("ERROR", "CRITICAL") or "exception" in event:
-                self.tally.wrong.append(f"log: {line[:3000]}")
+                last = event.get("exception", "").strip().rpartition("\n")[2]
+                self.tally.add_wrong(f"log: {event['event']} {last[:200]}", line[-2500:])
             if UNAUTHENTICATED in str(event.get("path", "")):
-                self.tally.wrong.append(f"unauthenticated request reached a handler: {line[:300]}")
+                self.tally.add_wrong("unauthenticated request reached a handler", line[:300])
 
 
 async def drill(count: int, seed: int, directory: Path) -> Report:

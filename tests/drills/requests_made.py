@@ -94,7 +94,7 @@ class Requests:
         method = rng.choice(METHODS)
         if method == "DELETE" and len(parts) < 4:
             method = "GET"
-        body = readings(rng) if method in ("PUT", "POST", "PATCH") else b""
+        body = readings(rng, meter) if method in ("PUT", "POST", "PATCH") else b""
         raw = f"{method} {path} HTTP/1.1\r\nHost: x\r\n".encode()
         raw += b"Content-Type: application/sep+xml\r\nContent-Length: %d\r\n\r\n" % len(body) + body if body else b"\r\n"
         return Exchange(f"path {('odd', 'added', 'changed', 'slash', 'plain', 'plain')[kind]}", device, [raw], [Sent(method, path, None)], "answered_or_closed")
@@ -111,7 +111,7 @@ class Requests:
         device = self._meter(rng)
         meter = self._meters[device]
         if rng.random() < 0.5:
-            body = mirror(rng, meter) if rng.random() < 0.1 else readings(rng)
+            body = mirror(rng, meter) if rng.random() < 0.1 else readings(rng, meter)
             return self._post("good readings", device, "POST", "/mup" if b"MirrorUsagePoint" in body else f"/mup/{meter.mirror}", body, "served")
         device = rng.choice((device, "OPERATOR"))
         return self._post("good resource", device, *write(rng, self._meters[device], operator=device == "OPERATOR"))
@@ -127,7 +127,7 @@ class Requests:
             node = next((node for node in NODES if node.pattern.fullmatch(path) and not node.is_list), None)
             from ieee2030_5.xml import encode
 
-            body = encode(of_class(rng, node.cls, self._meters[device])) if node is not None else readings(rng)
+            body = encode(of_class(rng, node.cls, self._meters[device])) if node is not None else readings(rng, self._meters[device])
         return self._post("created item", device, method, path, body)
 
     def _foreign(self, rng: Random) -> Exchange:
@@ -139,26 +139,26 @@ class Requests:
         method = rng.choice(METHODS[:5])
         if path.startswith(("/mup/", "/upt/")):
             path = "/".join([*path.split("/")[:2], theirs.mirror, *path.split("/")[3:]])
-        return self._post("foreign", device, method, path, readings(rng), "refused")
+        return self._post("foreign", device, method, path, readings(rng, self._meters[device]), "refused")
 
     def _by_role(self, rng: Random) -> Exchange:
         device = rng.choice(("OPERATOR", "AUDITOR", "AGGREGATOR"))
         about = self._meters[rng.choice(("METER_B", device))]
         path = address(rng, rng.choice(self._paths), about).replace("{mup}", about.mirror).replace("{upt}", about.mirror)
         if device == "AUDITOR" and rng.random() < 0.5:
-            return self._post("role auditor writes", device, rng.choice(("PUT", "POST", "DELETE")), path, readings(rng), "refused")
+            return self._post("role auditor writes", device, rng.choice(("PUT", "POST", "DELETE")), path, readings(rng, self._meters[device]), "refused")
         return self._post(f"role {device.lower()} reads", device, rng.choice(_READ), f"{path}?l=50", b"")
 
     def _refused_role(self, rng: Random) -> Exchange:
         device = rng.choice(("STRANGER", "SUSPENDED"))
         path = address(rng, rng.choice(self._paths), self._meters[rng.choice((device, "METER_A"))])
-        return self._post(f"role {device.lower()}", device, rng.choice(METHODS[:5]), path, readings(rng), "refused")
+        return self._post(f"role {device.lower()}", device, rng.choice(METHODS[:5]), path, readings(rng, self._meters[device]), "refused")
 
     def _sized(self, rng: Random) -> Exchange:
         device = self._meter(rng)
         path = f"/mup/{self._meters[device].mirror}"
         size = MAX_BODY + rng.choice((-1, 0, 1, 10_000, 1_000_000))
-        body = readings(rng)
+        body = readings(rng, self._meters[device])
         body += b" " * (size - len(body))
         if rng.random() < 0.5:
             return Exchange("size declared", device, [request("POST", path, body)], [Sent("POST", path, body)], "served" if size <= MAX_BODY else "refused_or_closed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gzip
 from collections.abc import Callable
+from functools import wraps
 from random import Random
 
 from lxml import etree
@@ -82,6 +83,7 @@ def joined(rng: Random, body: bytes) -> bytes:
 
 
 def _on_tree(change: Callable[[Random, etree._Element, list[etree._Element]], None]) -> Mutation:
+    @wraps(change)
     def mutation(rng: Random, body: bytes) -> bytes:
         root = etree.fromstring(body)
         change(rng, root, [element for element in root.iter("*") if element is not root] or [root])
@@ -270,28 +272,11 @@ def deep(rng: Random, body: bytes) -> bytes:
     return f'<a xmlns="{SEP}">'.encode() + b"<a>" * (levels - 1) + b"</a>" * rng.choice((levels, levels - 1, 0))
 
 
-SPOILED: dict[str, Mutation] = {
-    mutation.__name__: mutation
-    for mutation in (
-        bit_flips, truncated, cut_out, repeated, noise_inserted, noise, other_format, joined, many_attributes, cdata, namespaces, declaration,
-        declared_encoding, entity,
-    )
-}  # fmt: skip
-SPOILED |= {
-    "element_removed": element_removed,
-    "element_doubled": element_doubled,
-    "elements_swapped": elements_swapped,
-    "element_moved": element_moved,
-    "element_renamed": element_renamed,
-    "number_changed": number_changed,
-    "word_changed": word_changed,
-    "attribute_added": attribute_added,
-    "many_attributes": many_attributes,
-    "many_elements": many_elements,
-    "value_with_elements": value_with_elements,
-    "type_named": type_named,
-    "nil": nil,
-    "comment_or_instruction": comment_or_instruction,
-}
+_KINDS: tuple[Mutation, ...] = (
+    bit_flips, truncated, cut_out, repeated, noise_inserted, noise, other_format, joined, cdata, namespaces, declaration, declared_encoding, entity,
+    element_removed, element_doubled, elements_swapped, element_moved, element_renamed, number_changed, word_changed, attribute_added,
+    many_attributes, many_elements, value_with_elements, type_named, nil, comment_or_instruction,
+)  # fmt: skip
+SPOILED: dict[str, Mutation] = {mutation.__name__: mutation for mutation in _KINDS}
 HOSTILE: dict[str, Mutation] = {"transcoded": transcoded, "nul": nul, "doctype": doctype, "deep": deep}
 """What must be refused, whatever the document was."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from ieee2030_5.pki import (
     load_certificate,
     load_crl,
     load_key,
+    profiles,
     renew,
     replace,
     retire_due,
@@ -29,6 +31,7 @@ from ieee2030_5.pki import (
     revoked_serials,
     write_crl,
 )
+from ieee2030_5.pki.credential import pem_of
 from ieee2030_5.pki.index import IssuedIndex, issuer_key_id
 from ieee2030_5.pki.verification import verify
 
@@ -249,3 +252,12 @@ def test_verification_tells_what_is_wrong(authority: Authority, clock: Clock, tm
         "key",
         "profile",
     ]
+
+
+def test_an_authority_below_the_issuing_one_is_refused(authority: Authority, clock: Clock, tmp_path: Path) -> None:
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    rogue = profiles.issuing(keys[0].public_key(), authority.issuing.certificate, authority.issuing.key(), clock.now)
+    leaf = profiles.device(keys[1].public_key(), rogue, keys[0], clock.now, serial="METER-1")
+    (tmp_path / "leaf.pem").write_bytes(pem_of(leaf, rogue))
+    (chain,) = [check for check in verify(tmp_path / "leaf.pem", ca=authority.certificate_path, now=clock.now) if not check.ok]
+    assert (chain.name, chain.detail) == ("chain", "CN=GridTokenX-Issuing-CA allows no authority below itself")
