@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 GRIDTOKENX_DATA ?= $(CURDIR)/data
 ARGS ?=
 export GRIDTOKENX_DATA
+# Dozens of processes import Dagster, Polars, dbt and others: compiling their sources each time would be a third of the work.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo up test bench lint format clean
 .DEFAULT_GOAL := help
@@ -37,7 +39,7 @@ test: setup ## run lint, type checks and all tests: make test ARGS="-m 'not e2e'
 	@echo "Types"
 	@$(BIN)/mypy
 	@echo "Tests"
-	@$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 bench: setup ## run the benchmarks
 	@$(BIN)/gridtokenx bench --json $(ARGS)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ieee2030_5.enums import ReasonCode
@@ -88,7 +88,8 @@ class Connection(web.RequestHandler):
     __slots__ = ("_acceptor", "_head_timer", "certificate", "counted")
 
     def __init__(self, acceptor: Acceptor, server: web.Server, **options: Any) -> None:
-        super().__init__(server, loop=asyncio.get_running_loop(), **options)
+        # No content coding is accepted, so none need be undone.
+        super().__init__(server, loop=asyncio.get_running_loop(), auto_decompress=False, **options)
         self._acceptor = acceptor
         self._head_timer: asyncio.TimerHandle | None = None
         self.certificate: ClientCertificate | None = None
@@ -140,6 +141,9 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """Answer bytes that are not HTTP, and whatever the application did not."""
+        if isinstance(exc, ConnectionError):
+            # The client left while its body was read: nobody is there to be answered.
+            raise exc
         if request.writer.output_size > 0:
             raise ConnectionError("part of a response is sent already")
         malformed = status < 500
@@ -155,6 +159,27 @@ class Connection(web.RequestHandler):
         response = web.Response(status=status, body=encode(Error(reason_code=code)), headers=headers)
         response.force_close()
         return response
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log what goes wrong outside of the application; a broken rest of a body, after its request was refused, is no error."""
+        if isinstance(kw.get("exc_info"), (web.RequestPayloadError, HttpProcessingError)):
+            self._acceptor.metrics.malformed_requests += 1
+        else:
+            super().log_exception(*args, **kw)
+
+    def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
+        """Send a response; one that aiohttp makes before the application is asked (417) as an Error document like the rest.
+
+        It is of HTTP/1.1 whatever the request was of (RFC 9110, 6.2), as stock clients read nothing else.
+        """
+        if request._version is not HttpVersion11:
+            # Under both names: what was asked for once is kept.
+            request._version = request._cache["version"] = HttpVersion11
+        if isinstance(resp, web.HTTPException):
+            resp = self.handle_error(request, resp.status, None, resp.reason)
+        return super().finish_response(request, resp, start_time)
 
 
 @dataclass(slots=True, frozen=True)

@@ -6,17 +6,19 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from sqlalchemy.exc import SQLAlchemyError
 
 from .access import CONTEXT, Context
 from .drain import Drain
 from .landing.store import LandingUnavailable
-from .replies import Refusal, conditional, try_later
+from .replies import Refusal, bad_format, conditional, try_later
 from .routes import capability, end_device, mirror, tree, usage_point
 from .state import STATE, State, state_of
 
 log = logging.getLogger("ingest_server.access")
+
+_SPOKEN = (HttpVersion10, HttpVersion11)
 
 DRAIN: web.AppKey[Drain] = web.AppKey("drain", Drain)
 
@@ -70,6 +72,8 @@ async def _answer(request: web.Request, handler: Handler) -> tuple[web.StreamRes
     refusal: Refusal | None = None
     response: web.StreamResponse
     try:
+        if request.version is not HttpVersion11 and request.version not in _SPOKEN:
+            raise bad_format(f"HTTP/{request.version.major}.{request.version.minor}")
         request[CONTEXT].peer = await state_of(request).access.admit(request)
         response = conditional(request, await handler(request))
     except Refusal as error:

@@ -41,9 +41,11 @@ def load_credentials(options: ServerOptions) -> Credentials:
     OpenSSL checks each client certificate against the CRLs in the handshake, where these are in date and of every
     authority: it takes a certificate for revoked whose issuer has no valid list, and an operator who is late with a list
     must not lock out a campus. Otherwise revoked devices are refused at their first request. With `crl_stale` set to
-    "refuse" OpenSSL decides always. Raises `OSError`, `ValueError` (of which `ssl.SSLError` is none) and `ssl.SSLError`
-    for files that are missing or wrong.
+    "refuse" OpenSSL decides always. Raises `OSError` (`ssl.SSLError` is one) and `ValueError` for files that are missing,
+    incomplete or wrong.
     """
+    for path in filter(None, (options.ca, options.cert, options.key, options.crl)):
+        _require_whole(Path(path))
     authorities = x509.load_pem_x509_certificates(Path(options.ca).read_bytes())
     own = x509.load_pem_x509_certificates(Path(options.cert).read_bytes())[0]
     der = own.public_bytes(Encoding.DER)
@@ -56,6 +58,13 @@ def load_credentials(options: ServerOptions) -> Credentials:
         options.ca, options.cert, options.key, tls13=options.tls13, crl=options.crl if in_handshake else None
     )
     return Credentials(context, authorities, lfdi_of(der), own.not_valid_after_utc.timestamp(), revocations, stale)
+
+
+def _require_whole(path: Path) -> None:
+    # Parsers take what they find: of a file that is just being written, too little.
+    text = path.read_bytes()
+    if text.count(b"-----BEGIN ") != text.count(b"-----END ") or b"-----END " not in text:
+        raise ValueError(f"{path} is not complete")
 
 
 def is_stale(next_update: float, options: ServerOptions) -> bool:

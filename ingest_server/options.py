@@ -35,7 +35,8 @@ class ServerOptions:
     `max_handshakes` and `max_connections` are per worker, `max_connections_per_device` too; `handshake_timeout_s` bounds one
     handshake, `header_timeout_s` the head of one request. A device may make `rate_limit_per_min` requests a minute; after
     `max_failed_auth` failed authentications within a minute it is refused for `cool_down_s`; 0 turns either off. `ops_port`
-    serves /healthz, /readyz and /metrics in plain HTTP on `ops_host`, which should stay private; None turns it off, 0 takes a free port.
+    serves /healthz, /readyz and /metrics in plain HTTP on `ops_host`, which should stay private; None turns it off, 0 takes a
+    free port.
     A device may have `max_mirrors_per_device` mirror usage points, each with `max_meter_readings_per_mirror` reading types.
     Notifications go to a subscriber's own host and certificate; `notification_hosts` (lower-case names) are receivers besides,
     known by their name and a public authority.

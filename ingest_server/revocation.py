@@ -75,7 +75,7 @@ def read_revocations(path: Path, authorities: Sequence[x509.Certificate]) -> Rev
             )
             continue
         key = _spki(signer)
-        if key not in latest or crl.last_update_utc > latest[key].last_update_utc:
+        if key not in latest or _age(crl) > _age(latest[key]):
             latest[key] = crl
     if not latest:
         raise ValueError(f"{path} holds no revocation list of an authority that is trusted here")
@@ -107,6 +107,15 @@ def _signer(crl: x509.CertificateRevocationList, authorities: Sequence[x509.Cert
         if extension.critical:
             raise ValueError(f"{path}: the list of {_name(crl)} has a critical extension {extension.oid.dotted_string}")
     return authority
+
+
+def _age(crl: x509.CertificateRevocationList) -> tuple[int, dt.datetime]:
+    # RFC 5280 5.2.3: numbers of one authority increase, where times have seconds only, and clocks are set.
+    try:
+        number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    except x509.ExtensionNotFound:
+        number = 0
+    return number, crl.last_update_utc
 
 
 def _key_id(

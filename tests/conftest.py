@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -13,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import sep_schemas
 
 TOGETHER = {"defs", "dbt", "e2e"}
+# The longest first, so that no process works on one of them alone when the others have finished.
+LONGEST = ("e2e", "defs", "interop", "warehouse", "ingest_server")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,6 +24,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         place = item.path.relative_to(root)
         group = place.parts[0] if place.parts[0] in TOGETHER else str(place)
         item.add_marker(pytest.mark.xdist_group(group))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        rank = {folder: number for number, folder in enumerate(LONGEST)}
+        items.sort(key=lambda item: rank.get(item.path.relative_to(root).parts[0], len(rank)))
 
 
 def _schema(name: str) -> etree.XMLSchema:

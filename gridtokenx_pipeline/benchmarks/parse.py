@@ -84,6 +84,7 @@ def _frame(bodies: list[bytes], ids: list[str], first: int) -> pl.DataFrame:
         "received_at": received,
         "zone": ["bench"] * count,
         "device_lfdi": [_lfdi(number % _METERS) for number in range(count)],
+        "sender_lfdi": [None] * count,
         "meter_id": [ids[number % _METERS] for number in range(count)],
         "method": ["POST"] * count,
         "path": ["/mup/1"] * count,

@@ -106,7 +106,9 @@ def token(
 ) -> None:
     """Issue a bearer token. Makes the secret on first use where the settings name a file for it and HS256.
 
-    Example: GRIDTOKENX_GATEWAY__TOKEN_KEY=certs/gateway.secret gridtokenx gateway token AMI_METER_STANFORD_ENG_001
+    GRIDTOKENX_GATEWAY__TOKEN_KEY=certs/gateway.secret names one.
+
+    Example: gridtokenx gateway token AMI_METER_STANFORD_ENG_001
     """
     settings = options.settings(data, config)
     with _tables(settings) as tables:

@@ -23,6 +23,8 @@ def status(data: options.Data = None, config: options.Config = None, json_: opti
     stack: dict[str, Any] = json.loads(state_file.read_text()) if state_file.exists() else {}
     services = {name: _alive(pid) for name, pid in stack.get("services", {}).items()}
     answer: dict[str, Any] = {"data": str(settings.data), "urls": stack.get("urls", {}), "services": services}
+    if "ops" in answer["urls"]:
+        answer["ingest_server"] = _readiness(answer["urls"]["ops"])
     try:
         with Warehouse(settings.warehouse_dir, read_only=True) as warehouse:
             answer |= _counts(warehouse)
@@ -40,6 +42,20 @@ def status(data: options.Data = None, config: options.Config = None, json_: opti
                 typer.echo(f"{name}: {value}")
     if not all(services.values()):
         raise typer.Exit(3)
+
+
+def _readiness(url: str) -> dict[str, Any]:
+    import urllib.error
+    import urllib.request
+
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=2) as response:  # noqa: S310
+            found: dict[str, Any] = json.load(response)
+    except urllib.error.HTTPError as error:
+        found = json.load(error)
+    except (OSError, ValueError) as error:
+        found = {"status": f"no answer: {error}"}
+    return found
 
 
 def _alive(pid: int | None) -> bool:

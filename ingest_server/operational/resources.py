@@ -26,6 +26,7 @@ EVERYONE = ""
 ALL_EXTENSIONS = frozenset({CSIP_AUS})
 _CANCELLED = (2, 3, 4)
 """EventStatus.currentStatus: cancelled, cancelled with randomization, superseded."""
+_LAST = (1 << 63) - 1
 _CHUNK = 500
 _KEEP_CHANGES = dt.timedelta(days=7)
 
@@ -254,7 +255,8 @@ def _span(resource: Any) -> tuple[int | None, int | None]:
         return None, None
     early = min(0, getattr(resource, "randomize_start", None) or 0)
     late = max(0, getattr(resource, "randomize_start", None) or 0) + max(0, getattr(resource, "randomize_duration", None) or 0)
-    return interval.start + early, interval.start + (interval.duration or 0) + late
+    # A time is an Int64 and so is a column, but not the sum of one and a duration.
+    return max(interval.start + early, -_LAST), min(interval.start + (interval.duration or 0) + late, _LAST)
 
 
 def _time_of(resource: Any) -> int | None:

@@ -82,7 +82,9 @@ def readings(rng: Random, meter: Meter) -> bytes:
         if kind < 0.15:
             item.reading_type = ReadingType(uom=72, kind=12, power_of_ten_multiplier=rng.choice((-128, 0, 127)))
         elif kind < 0.3:
-            item.mirror_reading_sets = [MirrorReadingSet(mrid=f"{rng.getrandbits(128):032X}", time_period=period, readings=[reading])]
+            item.mirror_reading_sets = [
+                MirrorReadingSet(mrid=f"{rng.getrandbits(128):032X}", time_period=period, readings=[reading])
+            ]
         elif kind < 0.4:
             item = _extreme(MirrorMeterReading, rng.randrange(64))
         items.append(item)
@@ -93,7 +95,9 @@ def readings(rng: Random, meter: Meter) -> bytes:
 
 def mirror(rng: Random, meter: Meter) -> bytes:
     mrid = meter.mrid(rng.randrange(_MRIDS))
-    kinds = [MirrorMeterReading(mrid=meter.mrid(n), reading_type=ReadingType(uom=72, kind=12)) for n in range(rng.randrange(_MRIDS))]
+    kinds = [
+        MirrorMeterReading(mrid=meter.mrid(n), reading_type=ReadingType(uom=72, kind=12)) for n in range(rng.randrange(_MRIDS))
+    ]
     return encode(
         MirrorUsagePoint(mrid=mrid, device_lfdi=meter.lfdi, role_flags=3, service_category_kind=0, status=1,
                          description=f"{rng.getrandbits(64)}", mirror_meter_readings=kinds)
@@ -117,7 +121,7 @@ def write(rng: Random, meter: Meter, operator: bool = False) -> tuple[str, str, 
         return "POST", "/mup", mirror(rng, meter)
     if kind < 0.58:
         device = EndDevice(lfdi=meter.lfdi, sfdi=meter.sfdi, device_category=rng.getrandbits(32))
-        return rng.choice((("POST", "/edev"), ("PUT", f"/edev/{meter.sfdi}"))) + (encode(device),)
+        return (*rng.choice((("POST", "/edev"), ("PUT", f"/edev/{meter.sfdi}"))), encode(device))
     node: Node = rng.choice(NODES if operator else _WRITABLE)
     path = address(rng, node.path, meter)
     if node.is_list:
@@ -131,5 +135,7 @@ LISTS = [*("/edev", "/mup", "/upt"), *(node.path for node in NODES if node.is_li
 
 def templates() -> list[str]:
     """Paths of everything the server may be asked for, with placeholders."""
-    points = ["/upt/{upt}" + end for end in ("", "/mr", "/mr/{mr}", "/mr/{mr}/r", "/mr/{mr}/rt", "/mr/{mr}/rs", "/mr/{mr}/rs/{rs}/r")]
+    points = [
+        "/upt/{upt}" + end for end in ("", "/mr", "/mr/{mr}", "/mr/{mr}/r", "/mr/{mr}/rt", "/mr/{mr}/rs", "/mr/{mr}/rs/{rs}/r")
+    ]
     return [*FIXED, "/edev/{edev}", "/edev/{edev}/rg", "/mup/{mup}", *points, *(node.path for node in NODES)]

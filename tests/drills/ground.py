@@ -55,7 +55,8 @@ class Ground:
         """Put the registry back to where it was: requests of the drill end registrations too."""
         profiles = {"AUSTRALIAN": "csip_aus", "OPERATOR": "csip_aus"}
         self._registry.register(
-            replace(device_row(self.credentials[name], 111115), role=role, profile=profiles.get(name, "standard")) for name, role in ROLES.items()
+            replace(device_row(self.credentials[name], 111115), role=role, profile=profiles.get(name, "standard"))
+            for name, role in ROLES.items()
         )
         for name in ROLES:
             self._registry.set_status(self.credentials[name].lfdi, "suspended" if name == "SUSPENDED" else "active")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import sys
 import tempfile
@@ -20,11 +19,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from random import Random
+
 from documents import mirror
 from ground import UNAUTHENTICATED, Ground
 from http_mutations import request
 from judge import Tally
-from random import Random
 from requests_made import Requests
 from wire import Exchange, Sent, Wire
 
@@ -37,7 +37,7 @@ _GROWTH_SHARE = 0.10
 
 @dataclass
 class Report:
-    """What a drill found; `memory_kib` by worker at a tenth, at half and at the end of it."""
+    """What a drill found; `memory_kib` by worker after each tenth of it."""
 
     requests: int
     seconds: float
@@ -51,7 +51,11 @@ class Report:
     def text(self) -> str:
         rows = [self.tally.table(), f"{self.requests} requests in {self.seconds:.1f} s, {self.requests / self.seconds:.0f}/s"]
         for pid in self.memory_kib[-1]:
-            rows.append(f"worker {pid}: " + ", ".join(f"{sample.get(pid, 0) / 1024:.1f}" for sample in self.memory_kib) + " MiB after a tenth, half, all")
+            rows.append(
+                f"worker {pid}: "
+                + ", ".join(f"{sample.get(pid, 0) / 1024:.1f}" for sample in self.memory_kib)
+                + " MiB after each tenth"
+            )
         rows.append(f"{len(self.wrong)} kinds of wrong")
         for kind, examples in sorted(self.wrong.items()):
             rows += [f"{len(examples)} x {kind}", *(f"    {example}" for example in examples[:2] if example)]
@@ -121,8 +125,7 @@ class Drill:
             await wire.close()
 
     async def _on_the_way(self, number: int) -> None:
-        if number in (self._count // 10, self._count // 2):
-            gc.collect()
+        if number and number % (self._count // 10) == 0:
             self._memory.append(self._ground.memory_kib())
         if number % _RESTORE_EVERY == 0:
             await asyncio.to_thread(self._ground.allow)
@@ -134,7 +137,7 @@ class Drill:
                 self.tally.add_wrong(f"unauthenticated {kind}: {heard!r}")
 
     def _check_memory(self) -> None:
-        _, half, end = self._memory
+        half, end = self._memory[4], self._memory[-1]
         for pid, after in end.items():
             bound = half.get(pid, 0) + max(_GROWTH_KIB, int(half.get(pid, 0) * _GROWTH_SHARE))
             if after > bound:

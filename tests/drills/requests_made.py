@@ -48,7 +48,16 @@ class Requests:
     def _meter(self, rng: Random) -> str:
         return rng.choice(("METER_A", "METER_A", "METER_B", "AUSTRALIAN"))
 
-    def _post(self, category: str, device: str, method: str, path: str, body: bytes, expected: Expected = "answered", media: str = "application/sep+xml") -> Exchange:
+    def _post(
+        self,
+        category: str,
+        device: str,
+        method: str,
+        path: str,
+        body: bytes,
+        expected: Expected = "answered",
+        media: str = "application/sep+xml",
+    ) -> Exchange:
         body = body if method not in ("GET", "HEAD", "DELETE") else b""
         lands = body if method != "DELETE" else b""
         return Exchange(category, device, [request(method, path, body, media=media)], [Sent(method, path, lands)], expected)
@@ -79,7 +88,9 @@ class Requests:
     def _addressed(self, rng: Random) -> Exchange:
         device = rng.choice((*("METER_A", "METER_B", "AUSTRALIAN"), "OPERATOR", "AUDITOR", "AGGREGATOR"))
         meter = self._meters[device]
-        parts = address(rng, rng.choice(self._paths), meter).replace("{mup}", meter.mirror).replace("{upt}", meter.mirror).split("/")
+        parts = (
+            address(rng, rng.choice(self._paths), meter).replace("{mup}", meter.mirror).replace("{upt}", meter.mirror).split("/")
+        )
         kind = rng.randrange(6)
         if kind == 0:
             parts[rng.randrange(1, len(parts))] = rng.choice(_ODD)
@@ -87,7 +98,14 @@ class Requests:
             parts.insert(rng.randrange(1, len(parts) + 1), rng.choice((*_ODD, "", ".", "1")))
         elif kind == 2:
             at = rng.randrange(1, len(parts))
-            parts[at] = rng.choice((parts[at].upper(), parts[at] + rng.choice(_ODD), "".join(f"%{ord(c):02x}" for c in parts[at]), quote(quote(parts[at] + "/"))))
+            parts[at] = rng.choice(
+                (
+                    parts[at].upper(),
+                    parts[at] + rng.choice(_ODD),
+                    "".join(f"%{ord(c):02x}" for c in parts[at]),
+                    quote(quote(parts[at] + "/")),
+                )
+            )
         elif kind == 3:
             parts.append("")
         path = "/".join(parts)
@@ -97,7 +115,13 @@ class Requests:
         body = readings(rng, meter) if method in ("PUT", "POST", "PATCH") else b""
         raw = f"{method} {path} HTTP/1.1\r\nHost: x\r\n".encode()
         raw += b"Content-Type: application/sep+xml\r\nContent-Length: %d\r\n\r\n" % len(body) + body if body else b"\r\n"
-        return Exchange(f"path {('odd', 'added', 'changed', 'slash', 'plain', 'plain')[kind]}", device, [raw], [Sent(method, path, None)], "answered_or_closed")
+        return Exchange(
+            f"path {('odd', 'added', 'changed', 'slash', 'plain', 'plain')[kind]}",
+            device,
+            [raw],
+            [Sent(method, path, None)],
+            "answered_or_closed",
+        )
 
     def _queried(self, rng: Random) -> Exchange:
         device = rng.choice(("METER_A", "OPERATOR", "AUDITOR"))
@@ -112,7 +136,9 @@ class Requests:
         meter = self._meters[device]
         if rng.random() < 0.5:
             body = mirror(rng, meter) if rng.random() < 0.1 else readings(rng, meter)
-            return self._post("good readings", device, "POST", "/mup" if b"MirrorUsagePoint" in body else f"/mup/{meter.mirror}", body, "served")
+            return self._post(
+                "good readings", device, "POST", "/mup" if b"MirrorUsagePoint" in body else f"/mup/{meter.mirror}", body, "served"
+            )
         device = rng.choice((device, "OPERATOR"))
         return self._post("good resource", device, *write(rng, self._meters[device], operator=device == "OPERATOR"))
 
@@ -127,12 +153,16 @@ class Requests:
             node = next((node for node in NODES if node.pattern.fullmatch(path) and not node.is_list), None)
             from ieee2030_5.xml import encode
 
-            body = encode(of_class(rng, node.cls, self._meters[device])) if node is not None else readings(rng, self._meters[device])
+            body = (
+                encode(of_class(rng, node.cls, self._meters[device])) if node is not None else readings(rng, self._meters[device])
+            )
         return self._post("created item", device, method, path, body)
 
     def _foreign(self, rng: Random) -> Exchange:
         """Another device's subtree, mirror or usage point: never there, whatever is asked."""
-        device, other = rng.choice((("METER_A", "METER_B"), ("METER_B", "METER_A"), ("AGGREGATOR", "METER_A"), ("METER_A", "OPERATOR")))
+        device, other = rng.choice(
+            (("METER_A", "METER_B"), ("METER_B", "METER_A"), ("AGGREGATOR", "METER_A"), ("METER_A", "OPERATOR"))
+        )
         theirs = self._meters[other]
         path = rng.choice([p for p in self._paths if p.startswith(("/edev/{edev}", "/mup/", "/upt/"))])
         path = address(rng, path, theirs).replace("{mup}", theirs.mirror).replace("{upt}", theirs.mirror)
@@ -146,13 +176,22 @@ class Requests:
         about = self._meters[rng.choice(("METER_B", device))]
         path = address(rng, rng.choice(self._paths), about).replace("{mup}", about.mirror).replace("{upt}", about.mirror)
         if device == "AUDITOR" and rng.random() < 0.5:
-            return self._post("role auditor writes", device, rng.choice(("PUT", "POST", "DELETE")), path, readings(rng, self._meters[device]), "refused")
+            return self._post(
+                "role auditor writes",
+                device,
+                rng.choice(("PUT", "POST", "DELETE")),
+                path,
+                readings(rng, self._meters[device]),
+                "refused",
+            )
         return self._post(f"role {device.lower()} reads", device, rng.choice(_READ), f"{path}?l=50", b"")
 
     def _refused_role(self, rng: Random) -> Exchange:
         device = rng.choice(("STRANGER", "SUSPENDED"))
         path = address(rng, rng.choice(self._paths), self._meters[rng.choice((device, "METER_A"))])
-        return self._post(f"role {device.lower()}", device, rng.choice(METHODS[:5]), path, readings(rng, self._meters[device]), "refused")
+        return self._post(
+            f"role {device.lower()}", device, rng.choice(METHODS[:5]), path, readings(rng, self._meters[device]), "refused"
+        )
 
     def _sized(self, rng: Random) -> Exchange:
         device = self._meter(rng)
@@ -161,8 +200,26 @@ class Requests:
         body = readings(rng, self._meters[device])
         body += b" " * (size - len(body))
         if rng.random() < 0.5:
-            return Exchange("size declared", device, [request("POST", path, body)], [Sent("POST", path, body)], "served" if size <= MAX_BODY else "refused_or_closed")
+            return Exchange(
+                "size declared",
+                device,
+                [request("POST", path, body)],
+                [Sent("POST", path, body)],
+                "served" if size <= MAX_BODY else "refused_or_closed",
+            )
         chunk = rng.choice((60_000, 4_000))
-        chunks = b"".join(b"%x\r\n%s\r\n" % (len(body[a : a + chunk]), body[a : a + chunk]) for a in range(0, size, chunk)) + b"0\r\n\r\n"
-        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/sep+xml\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
-        return Exchange("size chunked", device, [head + chunks], [Sent("POST", path, body)], "served" if size <= MAX_BODY else "refused_or_closed", fresh=True)
+        chunks = (
+            b"".join(b"%x\r\n%s\r\n" % (len(body[a : a + chunk]), body[a : a + chunk]) for a in range(0, size, chunk))
+            + b"0\r\n\r\n"
+        )
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/sep+xml\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        )
+        return Exchange(
+            "size chunked",
+            device,
+            [head + chunks],
+            [Sent("POST", path, body)],
+            "served" if size <= MAX_BODY else "refused_or_closed",
+            fresh=True,
+        )

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from ieee2030_5.identity import lfdi_of
+from ieee2030_5.pki import Authority, ensure_crl, revoke
 from ieee2030_5.tls import PeerKeyError, client_context, require_p256, server_context
 
 
@@ -86,6 +87,18 @@ def test_a_device_of_another_authority_is_refused(server, certificates) -> None:
     foreign = client_context(certificates.ca, certificates.foreign_meter.certificate, certificates.foreign_meter.key)
     with pytest.raises((ssl.SSLError, ConnectionError)):
         handshake(server, foreign)
+
+
+def test_a_revoked_device_is_refused_and_others_are_not(tmp_path: Path) -> None:
+    authority = Authority.ensure(tmp_path / "certs")
+    own = authority.ensure_server(["localhost"])
+    devices = [authority.ensure_device(name) for name in ("OUT", "IN")]
+    revoke(authority, [devices[0].lfdi])
+    server = server_context(authority.certificate_path, own.certificate, own.key, crl=ensure_crl(authority))
+    out, kept = (client_context(authority.certificate_path, d.certificate, d.key) for d in devices)
+    assert lfdi_of(handshake(server, kept)["peer"]) == devices[1].lfdi
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        handshake(server, out)
 
 
 def test_a_client_without_certificate_is_refused(server, certificates) -> None:

@@ -24,7 +24,7 @@ GET = b"GET /tm HTTP/1.1\r\nHost: x\r\n\r\n"
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110
+        while not condition():
             await asyncio.sleep(0.01)
 
 

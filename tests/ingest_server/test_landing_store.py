@@ -256,3 +256,60 @@ async def test_whatever_the_clock_does_the_invariants_of_a_reader_hold(seconds: 
     for name in {segment.name for segment, _ in read}:
         own = [m.sequence for segment, m in read if segment.name == name]
         assert own == list(range(1, len(own) + 1))
+
+
+OLD_SCHEMA = """
+CREATE TABLE messages (sequence INTEGER PRIMARY KEY AUTOINCREMENT, received_at_us INTEGER NOT NULL, device_lfdi TEXT NOT NULL,
+method TEXT NOT NULL, path TEXT NOT NULL, content_type TEXT NOT NULL, body BLOB NOT NULL, body_sha256 TEXT NOT NULL,
+source TEXT NOT NULL, meter_id TEXT NOT NULL, zone TEXT NOT NULL)
+"""
+
+
+async def test_segment_of_an_earlier_version_is_read_and_continued(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "20260301T12-w0.sqlite") as old:
+        old.execute(OLD_SCHEMA)
+        old.execute(
+            "INSERT INTO messages VALUES (1, ?, ?, 'POST', '/mup', 'x', x'00', '', 'sep2', 'M', 'z')",
+            (int(NOON.timestamp() * 1e6), "AB" * 20),
+        )
+    old.close()
+    reader = SqliteLandingReader(tmp_path)
+    (before,) = reader.read("20260301T12-w0")
+    assert (before.received_at, before.body, before.zone, before.sender_lfdi) == (NOON, b"\x00", "z", "")
+    for _ in range(2):
+        store = SqliteLandingStore(tmp_path)
+        await store.append(replace(message(), sender_lfdi="CD" * 20))
+        store.close()
+    read = reader.read("20260301T12-w0")
+    assert [(m.sequence, m.sender_lfdi) for m in read] == [(1, ""), (2, "CD" * 20), (3, "CD" * 20)]
+    assert read[0] == before
+
+
+async def test_what_a_device_posted_is_found_by_an_index(tmp_path: Path) -> None:
+    store = SqliteLandingStore(tmp_path)
+    await store.append(message())
+    store.close()
+    with sqlite3.connect(tmp_path / "20260301T12-w0.sqlite") as segment:
+        query = "SELECT body FROM messages WHERE device_lfdi = 'A' AND path = '/mup' ORDER BY sequence DESC LIMIT 5"
+        (plan,) = segment.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
+    segment.close()
+    assert "USING INDEX" in plan[3]
+
+
+async def test_what_a_turn_of_the_loop_appends_is_one_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    commit = SqliteLandingStore._commit
+    monkeypatch.setattr(SqliteLandingStore, "_commit", lambda s, name, group: (sizes.append(len(group)), commit(s, name, group)))
+    store = SqliteLandingStore(tmp_path)
+    await asyncio.gather(*(store.append(message(n)) for n in range(100)))
+    store.close()
+    assert sizes == [100]
+
+
+async def test_close_commits_what_its_turn_has_not_handed_over(tmp_path: Path) -> None:
+    store = SqliteLandingStore(tmp_path)
+    waiting = [asyncio.ensure_future(store.append(message(n))) for n in range(3)]
+    # After they are appended, before the loop comes round to handing them over.
+    asyncio.get_running_loop().call_soon(store.close)
+    assert await asyncio.gather(*waiting) == [f"20260301T12-w0-{n:09d}" for n in (1, 2, 3)]
+    assert [m.body for m in SqliteLandingReader(tmp_path).read("20260301T12-w0")] == [message(n).body for n in range(3)]

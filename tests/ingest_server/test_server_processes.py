@@ -26,7 +26,7 @@ def running(pid: int) -> bool:
 async def eventually(look: Callable[[], list[int]], wanted: Callable[[list[int]], bool], within_s: float = 30) -> list[int]:
     """What `look` finds once it is as wanted; on a busy machine processes come and go slowly."""
     async with asyncio.timeout(within_s):
-        while not wanted(found := look()):  # noqa: ASYNC110 - nobody tells when a process has gone
+        while not wanted(found := look()):
             await asyncio.sleep(0.05)
     return found
 
