@@ -115,9 +115,26 @@ ANYTHING = (
 )
 CLASSES = [*STANDARD, *EXTENSION]
 # Texts near what types take: the ends of integers, digits of other scripts, hex of odd lengths, spaces and signs.
+_WORDS = ("true", "TRUE", "0A", "abc", "F" * 41, "\u00e9" * 33, "x" * 300, "/edev/1", "2026-11-22T00:00:00Z", "buyer", "\t\n")
 TEXTS = st.sampled_from(
-    ["", "0", "-1", "255", "65536", str(2**47), str(-(2**63)), str(2**63), "9" * 30, "1_0", "\u0661", " 7 ", "+1", "1.0", "1e3"]
-    + ["true", "TRUE", "0A", "abc", "F" * 41, "\u00e9" * 33, "x" * 300, "/edev/1", "2026-11-22T00:00:00Z", "buyer", "\t\n"]
+    [
+        "",
+        "0",
+        "-1",
+        "255",
+        "65536",
+        str(2**47),
+        str(-(2**63)),
+        str(2**63),
+        "9" * 30,
+        "1_0",
+        "\u0661",
+        " 7 ",
+        "+1",
+        "1.0",
+        "1e3",
+        *_WORDS,
+    ]
 ) | st.text(st.characters(codec="utf-8", exclude_characters="\x00\ufffe\uffff", exclude_categories=["Cs", "Cc"]), max_size=40)
 
 
