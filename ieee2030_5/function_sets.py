@@ -188,9 +188,15 @@ NODES: tuple[Node, ...] = (
 )
 
 BY_PATH: dict[str, Node] = {node.path: node for node in NODES}
+_LONGEST = max(len(path) + 40 * path.count("{") for path in BY_PATH)
+
+
+def find(address: str) -> Node | None:
+    """The node that an address (a path without query) belongs to, or None."""
+    # Clients make up addresses too, and what is looked up once is remembered.
+    return _find(address) if len(address) <= _LONGEST else None
 
 
 @lru_cache(maxsize=65_536)
-def find(address: str) -> Node | None:
-    """The node that an address (a path without query) belongs to, or None."""
+def _find(address: str) -> Node | None:
     return next((node for node in NODES if node.pattern.fullmatch(address)), None)
