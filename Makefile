@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 GRIDTOKENX_DATA ?= $(CURDIR)/data
 ARGS ?=
 export GRIDTOKENX_DATA
-# Dozens of processes import Dagster, Polars, dbt and others: compiling their sources each time would be a third of the work.
+# Dozens of processes import Dagster, Polars, dbt and others: compiling their sources each time would be a quarter of the work.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo up test bench lint format clean

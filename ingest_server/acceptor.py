@@ -25,6 +25,7 @@ from ieee2030_5.resources import Error
 from ieee2030_5.xml import MEDIA_TYPE, encode
 
 from .access import Access
+from .acknowledgement import SERVER_NAME
 from .certificates import ClientCertificate
 from .metrics import Metrics
 
@@ -155,7 +156,7 @@ class Connection(web.RequestHandler):
         else:
             log.error("request failed", exc_info=exc)
         code = ReasonCode.INVALID_REQUEST_FORMAT if malformed else None
-        headers = {"Content-Type": MEDIA_TYPE, "Connection": "close"}
+        headers = {"Content-Type": MEDIA_TYPE, "Connection": "close", "Server": SERVER_NAME}
         response = web.Response(status=status, body=encode(Error(reason_code=code)), headers=headers)
         response.force_close()
         return response
@@ -353,6 +354,6 @@ def _refusal(status: HTTPStatus, reason_code: ReasonCode = ReasonCode.RESOURCE_L
     retry = "" if status == HTTPStatus.REQUEST_TIMEOUT else f"Retry-After: {RETRY_AFTER_S}\r\n"
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {len(body)}\r\n"
-        f"{retry}Server: GridTokenX\r\nConnection: close\r\n\r\n"
+        f"{retry}Server: {SERVER_NAME}\r\nConnection: close\r\n\r\n"
     )
     return head.encode("ascii") + body

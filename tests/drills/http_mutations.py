@@ -226,7 +226,15 @@ class Framing:
 
     def left_early(self) -> Exchange:
         raw = self.start + self._length() + self.body
-        return Exchange("", self.device, [raw[: self.rng.randrange(len(raw) + 1)]], [], "nothing", leave=True, fresh=True)
+        return Exchange(
+            "",
+            self.device,
+            [raw[: self.rng.randrange(len(raw) + 1)]],
+            [Sent("POST", self.path, self.body)],
+            "nothing",
+            leave=True,
+            fresh=True,
+        )
 
     def in_pieces(self) -> Exchange:
         raw = self.start + self._length() + self.body

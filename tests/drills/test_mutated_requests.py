@@ -13,14 +13,14 @@ ERROR = b'<Error xmlns="urn:ieee:std:2030.5:ns"><reasonCode>0</reasonCode></Erro
 
 
 async def test_mutated_requests_do_no_harm(tmp_path: Path) -> None:
-    report = await drill(1500, 7, tmp_path)
+    report = await drill(1000, 7, tmp_path)
     print(report.text())
     assert report.wrong == {}
     # Both sides of the drill were there: good requests were served, spoiled ones were not.
     statuses = sum(report.tally.statuses.values(), Counter[str]())
-    assert statuses["201"] > 100
-    assert statuses["400"] > 300
-    assert sum(report.tally.acknowledged.values()) > 100
+    assert statuses["201"] > 80
+    assert statuses["400"] > 200
+    assert sum(report.tally.acknowledged.values()) > 80
 
 
 def tally(answer: Answer | None, expected: str = "answered", method: str = "POST") -> Tally:

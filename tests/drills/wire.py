@@ -25,7 +25,7 @@ class Sent:
 class Exchange:
     """What is written, in pieces with a pause between, on the connection of a device, and what may come of it.
 
-    `requests` are those that an answer is waited for. With `leave` the connection is closed after writing. `fresh` exchanges have a
+    `requests` are what is written, as far as it is to be answered. With `leave` the connection is closed instead of waiting. `fresh` exchanges have a
     connection of their own.
     """
 
