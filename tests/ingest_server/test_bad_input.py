@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from ingest_harness import Pki, Server, device_row, mup, readings, serving
 
+from ieee2030_5 import function_sets
 from ieee2030_5.pki import Authority, ensure_crl, revoke
 from ieee2030_5.resources import DateTimeInterval, DemandResponseProgram, EndDeviceControl, Error, EventStatus
 from ieee2030_5.xml import MEDIA_TYPE, decode, encode, parse
@@ -313,6 +314,14 @@ async def test_an_event_may_start_and_end_beyond_all_times(server: Server) -> No
             operator.writer.write(b"GET /dr/1/edc/1 HTTP/1.1\r\nHost: x\r\n\r\n")
             status, _, body = await operator.answer()
             assert (status, decode(parse(body), EndDeviceControl).interval.start) == (200, start)
+
+
+def test_made_up_addresses_of_any_length_do_not_fill_the_memory() -> None:
+    longest = "/".join(part if part[:1] != "{" else "Z" * 40 for part in max(function_sets.BY_PATH, key=len).split("/"))
+    assert function_sets.find(longest) is not None
+    known = function_sets._find.cache_info().currsize
+    assert function_sets.find(f"/derp/{'x' * 2000}") is None
+    assert function_sets._find.cache_info().currsize == known
 
 
 @pytest.fixture
