@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from gridtokenx_pipeline.domain.thresholds import Thresholds
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,6 +33,8 @@ _ALIAS_VALUES = {("TRADE_MATCHING_ALGORITHM", "bilateral"): "sdr_bilateral"}
 
 Positive = Annotated[int, Field(gt=0)]
 NotNegative = Annotated[int, Field(ge=0)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+BUILDING_TYPES = ("academic", "residential", "administrative", "athletic", "research", "support")
 
 
 class _Section(BaseModel):
@@ -52,13 +57,83 @@ class Metering(_Section):
     interval_s: Positive = 15
 
 
-class Vee(_Section):
-    """Validation thresholds. Seconds, and factors on rated power."""
+class VeeThresholds(_Section):
+    """Thresholds that may differ by meter type; what is not set is as for all, or as `domain.thresholds.Thresholds` has it."""
+
+    bound_factor: Annotated[float, Field(gt=0)] | None = None
+    load_bound_factor: Annotated[float, Field(gt=0)] | None = None
+    clock_snap_s: NotNegative | None = None
+    clock_drift_s: Positive | None = None
+    tare_pct: Percent | None = None
+    sum_check_pct: Percent | None = None
+    sum_check_lsb: NotNegative | None = None
+    overcounting_pct: Percent | None = None
+    spike_days: Positive | None = None
+    spike_mads: Annotated[float, Field(gt=0)] | None = None
+    spike_pct: Annotated[float, Field(gt=0)] | None = None
+    zero_generation_min: Positive | None = None
+    neighbours_pct: Percent | None = None
+    zero_load_h: Positive | None = None
+    stuck_readings: Annotated[int, Field(ge=2)] | None = None
+    night_elevation_deg: Annotated[float, Field(ge=-90, le=0)] | None = None
+    night_pct: Percent | None = None
+    sibling_pct: Percent | None = None
+    sibling_wh: Annotated[float, Field(ge=0)] | None = None
+    linear_s: NotNegative | None = None
+    like_days: Positive | None = None
+    settlement_gap_s: NotNegative | None = None
+    prolonged_days: Positive | None = None
+    feeder_pct: Percent | None = None
+
+
+class Vee(VeeThresholds):
+    """Validation, estimation and editing. Seconds, percent, and factors on rated power.
+
+    `types` overrides thresholds for the meters of a building type. `feeder_meter` is the meter at the campus's connection (PCC),
+    rated `feeder_kw`, which is validated and balanced against but takes no part in the market. A ReadingType that comes up to
+    `late_type_s` after a reading is taken for it where none came before.
+    """
 
     future_tolerance_s: NotNegative = 30
-    bound_factor: Annotated[float, Field(gt=0)] = 1.2
-    load_bound_factor: Annotated[float, Field(gt=0)] = 4.0
     watermark_s: NotNegative = 60
+    late_type_s: NotNegative = 86_400
+    completeness_sla_pct: Percent = 99.5
+    feeder_meter: str | None = None
+    feeder_kw: Positive = 2000
+    types: dict[str, VeeThresholds] = {}
+
+    @model_validator(mode="after")
+    def _known_types(self) -> Vee:
+        unknown = sorted(set(self.types) - set(BUILDING_TYPES))
+        if unknown:
+            raise ValueError(f"vee.types of unknown building types: {', '.join(unknown)}; known are {', '.join(BUILDING_TYPES)}")
+        return self
+
+    def thresholds(self, meter_type: str) -> Thresholds:
+        """Return the thresholds of a meter type."""
+        from gridtokenx_pipeline.domain.thresholds import Thresholds
+
+        names = VeeThresholds.model_fields
+        own = self.types.get(meter_type, VeeThresholds())
+        chosen = {name: next((v for v in (getattr(own, name), getattr(self, name)) if v is not None), None) for name in names}
+        return Thresholds(**{name: value for name, value in chosen.items() if value is not None})
+
+
+class Retention(_Section):
+    """How long detail is kept, in days; 0 is for ever. Settled energy, trades, certificates and receipts are always kept.
+
+    `raw_days`: bodies of raw messages (their ids, hashes and outcomes stay). `readings_days`: core.readings and 15-second energy.
+    `telemetry_days`: telemetry and device documents. `rejected_days`: refused readings. `snapshots_days`: the lake's history, for
+    time travel. `landing_days`: landing segments that were loaded whole. `runs_days`: Dagster's runs of ticks.
+    """
+
+    raw_days: NotNegative = 0
+    readings_days: NotNegative = 0
+    telemetry_days: NotNegative = 0
+    rejected_days: NotNegative = 0
+    snapshots_days: Positive = 7
+    landing_days: NotNegative = 0
+    runs_days: NotNegative = 0
 
 
 class Market(_Section):
@@ -156,7 +231,7 @@ class Meter(_Section):
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
     building: str
-    building_type: Literal["academic", "residential", "administrative", "athletic", "research", "support"]
+    building_type: Literal[BUILDING_TYPES]  # type: ignore[valid-type]
     rated_kw: Positive
     battery_kwh: NotNegative
     baseline_kw: Positive
@@ -174,6 +249,7 @@ class Settings(BaseSettings):
     metering: Metering = Metering()
     ingest: Ingest = Ingest()
     vee: Vee = Vee()
+    retention: Retention = Retention()
     market: Market
     certificates: Certificates = Certificates()
     settlement: Settlement = Settlement()

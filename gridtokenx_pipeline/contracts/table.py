@@ -41,13 +41,17 @@ class Type(enum.Enum):
 
 @dataclass(frozen=True)
 class Column:
-    """One column: `unit` is empty where a value has none (names, ids, states)."""
+    """One column: `unit` is empty where a value has none (names, ids, states).
+
+    `default` is what rows of an earlier version of the table have in a column that came later.
+    """
 
     name: str
     type: Type
     comment: str
     unit: str = ""
     nullable: bool = False
+    default: int | None = None
 
     @property
     def frame_name(self) -> str:

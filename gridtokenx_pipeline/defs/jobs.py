@@ -9,9 +9,7 @@ from gridtokenx_pipeline.contracts import certificates, core, market, raw, settl
 
 from .specs import key
 
-LANDED = dg.AssetSelection.assets(
-    key(raw.MESSAGES), *(key(t) for t in core.TABLES if t is not core.METERS and "energy" not in t.name)
-)
+LANDED = dg.AssetSelection.assets(key(raw.MESSAGES), *(key(t) for t in core.readings.TABLES))
 SETTLED = dg.AssetSelection.assets(
     *(
         key(t)

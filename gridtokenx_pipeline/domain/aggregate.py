@@ -78,7 +78,9 @@ def _side_by_side(readings: pl.DataFrame) -> pl.DataFrame:
     )
     complete = pl.all_horizontal(pl.col(f"{channel}_milli_wh").is_not_null() for channel in MARKET_CHANNELS)
     return grouped.with_columns(
-        pl.lit(1, pl.Int32).alias("readings_expected"), complete.cast(pl.Int32).alias("readings_present")
+        pl.lit(1, pl.Int32).alias("readings_expected"),
+        complete.cast(pl.Int32).alias("readings_present"),
+        pl.lit(0, pl.Int32).alias("readings_estimated"),
     ).select(list(ENERGY_15S.frame_schema()))
 
 
@@ -103,6 +105,7 @@ def _sum(energy: pl.DataFrame, interval_s: int) -> pl.DataFrame:
             *(pl.col(name).drop_nulls().last() for name in (*_REGISTERS, "state_of_charge_pct")),
             (pl.col("readings_expected").sum() + missing).cast(pl.Int32).alias("readings_expected"),
             pl.col("readings_present").sum().cast(pl.Int32),
+            pl.col("readings_estimated").sum().cast(pl.Int32),
             _flags(),
             pl.col("version").max(),
         )

@@ -218,6 +218,7 @@ def _conform(
         )
         .cast(pl.Int32)
         .alias("quality_flags"),
+        pl.when("conflict").then(pl.lit("conflict")).otherwise(pl.lit(None, pl.String)).alias("findings"),
     )
     refused = rejected.join(headers.select("seq", "message_id", "received_at", "zone"), on="seq")
     measured = telemetry.with_columns(

@@ -262,19 +262,20 @@ class Warehouse:
             columns = stored.get(table.full_name)
             if columns is None:
                 missing.append(table)
-            elif lacking := [c.name for c in table.columns if c.name not in columns and not c.nullable]:
+            elif lacking := [c.name for c in table.columns if c.name not in columns and not c.nullable and c.default is None]:
                 raise ContractDrift(f"{table.full_name} was made by another version: it lacks {', '.join(lacking)}")
             else:
                 additions += [(table, c) for c in table.columns if c.name not in columns]
         if missing:
             _retrying()(self._create, missing)
         for table, column in additions:
-            # Null for what was written before is what a nullable column says anyway.
+            # Rows written before have the default; null, where there is none, is what a nullable column says anyway.
             _retrying()(self._add, table, column)
 
     def _add(self, table: Table, column: Column) -> None:
         connection = self.connect()
-        connection.execute(f"ALTER TABLE {table.full_name} ADD COLUMN IF NOT EXISTS {column.name} {column.type.sql}")
+        default = "" if column.default is None else f" DEFAULT {column.default}"
+        connection.execute(f"ALTER TABLE {table.full_name} ADD COLUMN IF NOT EXISTS {column.name} {column.type.sql}{default}")
         connection.execute(f"COMMENT ON COLUMN {table.full_name}.{column.name} IS {_literal(_comment(column))}")
 
     def _create(self, tables: Iterable[Table]) -> None:

@@ -32,6 +32,7 @@ def energy_frame() -> Frame:
                 "state_of_charge_pct": None,
                 "readings_expected": 20,
                 "readings_present": 20,
+                "readings_estimated": 0,
                 "quality_flags": 1,
                 "version": 1,
                 **defaults,

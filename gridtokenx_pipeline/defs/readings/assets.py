@@ -95,10 +95,11 @@ def _hours_with_messages(warehouse: Warehouse, start: dt.datetime, end: dt.datet
 
 def rules(settings: Settings) -> vee.Rules:
     """Return the validation thresholds of the settings."""
+    bounds = settings.vee.thresholds("")
     return vee.Rules(
         future_tolerance_s=settings.vee.future_tolerance_s,
-        bound_factor=settings.vee.bound_factor,
-        load_bound_factor=settings.vee.load_bound_factor,
+        bound_factor=bounds.bound_factor,
+        load_bound_factor=bounds.load_bound_factor,
         interval_s=settings.metering.interval_s,
     )
 

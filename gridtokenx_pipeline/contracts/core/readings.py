@@ -1,21 +1,7 @@
-"""Readings and energy: parsed, validated and aggregated."""
+"""What messages said: reading types, readings, telemetry, and what became of every message."""
 
-from .table import Column, Table, Type
-
-CHANNELS = ("generation", "load", "charge", "discharge", "import", "export", "state_of_charge")
-ENERGY_CHANNELS = CHANNELS[:6]
-
-_ZONE = Column("zone", Type.TEXT, "Market area.")
-_METER = Column("meter_id", Type.TEXT, "Meter.")
-_RECEIVED = Column("received_at", Type.TIMESTAMP, "When the message behind the row was received.", "UTC")
-_MESSAGE = Column("message_id", Type.TEXT, "Raw message behind the row (raw.messages).")
-_START = Column("interval_start", Type.TIMESTAMP, "Start of the interval, which it is named by.", "UTC")
-_VEE_FLAGS = Column(
-    "quality_flags",
-    Type.INTEGER,
-    "Quality after validation: 1 valid, 2 manually edited, 4 estimated by reference day, 8 interpolated, 16 questionable, 32 derived, 64 projected.",
-    "IEEE 2030.5 qualityFlags bits",
-)
+from ..table import Column, Table, Type
+from .common import MESSAGE, METER, RECEIVED, START, VEE_FLAGS, ZONE
 
 READING_TYPES = Table(
     schema="core",
@@ -24,8 +10,8 @@ READING_TYPES = Table(
     columns=(
         Column("device_lfdi", Type.TEXT, "Device that declared it."),
         Column("mmr_mrid", Type.TEXT, "mRID of the MirrorMeterReading: 32 upper-case hex digits, left-padded."),
-        _RECEIVED,
-        _MESSAGE,
+        RECEIVED,
+        MESSAGE,
         Column(
             "mup_mrid",
             Type.TEXT,
@@ -50,6 +36,27 @@ READING_TYPES = Table(
         Column("kind", Type.INTEGER, "12 energy, 37 power.", "IEEE 2030.5 code", nullable=True),
         Column("power_of_ten", Type.INTEGER, "powerOfTenMultiplier: real value is value x 10^this.", nullable=True),
         Column("uom", Type.INTEGER, "72 Wh, 38 W, 29 V.", "IEEE 2030.5 code", nullable=True),
+        Column("phase", Type.INTEGER, "0 none, 40 C, 64 B, 128 A, 224 ABC and others.", "IEEE 2030.5 code", nullable=True),
+        Column(
+            "calorific_value", Type.BIGINT, "calorificValue, value part.", "10^calorific_power_of_ten of its unit", nullable=True
+        ),
+        Column("calorific_power_of_ten", Type.INTEGER, "calorificValue, multiplier.", nullable=True),
+        Column("calorific_unit", Type.INTEGER, "calorificValue, unit.", "IEEE 2030.5 UomType", nullable=True),
+        Column(
+            "conversion_value",
+            Type.BIGINT,
+            "conversionFactor, value part.",
+            "10^conversion_power_of_ten of its unit",
+            nullable=True,
+        ),
+        Column("conversion_power_of_ten", Type.INTEGER, "conversionFactor, multiplier.", nullable=True),
+        Column("conversion_unit", Type.INTEGER, "conversionFactor, unit.", "IEEE 2030.5 UomType", nullable=True),
+        Column("sub_interval_length_s", Type.INTEGER, "Length of the parts a demand is averaged over.", "s", nullable=True),
+        Column("supply_limit", Type.BIGINT, "supplyLimit: value at which supply is cut off.", "as the readings", nullable=True),
+        Column("tiered_consumption_blocks", Type.BOOLEAN, "Whether consumption blocks are of each tariff tier.", nullable=True),
+        Column("consumption_blocks", Type.INTEGER, "numberOfConsumptionBlocks.", "count", nullable=True),
+        Column("tou_tiers", Type.INTEGER, "numberOfTouTiers.", "count", nullable=True),
+        Column("max_intervals", Type.INTEGER, "maxNumberOfIntervals: intervals the device keeps.", "count", nullable=True),
         Column("channel", Type.TEXT, "Channel it was recognised as; null where it is telemetry or unknown.", nullable=True),
     ),
     key=("device_lfdi", "mmr_mrid", "message_id"),
@@ -61,11 +68,11 @@ READINGS = Table(
     name="readings",
     comment="Accepted readings: one row for each meter, channel and interval, and a new version where a later message says otherwise.",
     columns=(
-        _ZONE,
-        _METER,
+        ZONE,
+        METER,
         Column("device_lfdi", Type.TEXT, "Device that sent it."),
         Column("channel", Type.TEXT, "generation, load, charge, discharge, import, export or state_of_charge."),
-        _START,
+        START,
         Column("duration_s", Type.INTEGER, "Length of the interval, from the data.", "s"),
         Column("energy_wh", Type.ENERGY, "Energy of the interval; null for state_of_charge.", "Wh", nullable=True),
         Column("register_wh", Type.ENERGY, "Cumulative register at the end of the interval.", "Wh", nullable=True),
@@ -76,7 +83,7 @@ READINGS = Table(
             "%",
             nullable=True,
         ),
-        _VEE_FLAGS,
+        VEE_FLAGS,
         Column(
             "device_quality_flags",
             Type.INTEGER,
@@ -93,8 +100,15 @@ READINGS = Table(
         Column(
             "parts", Type.INTEGER, "Wire readings merged into this row: an interval value, a register value or both.", "count"
         ),
-        _MESSAGE,
-        _RECEIVED,
+        MESSAGE,
+        RECEIVED,
+        Column(
+            "findings",
+            Type.TEXT,
+            "Codes of what validation found at receipt without refusing the reading, sorted, joined by commas "
+            "(gridtokenx_pipeline.domain.findings); null for none.",
+            nullable=True,
+        ),
     ),
     key=("meter_id", "channel", "interval_start", "duration_s", "version"),
     window="received_at",
@@ -105,9 +119,9 @@ REJECTED_READINGS = Table(
     name="rejected_readings",
     comment="Readings that were well-formed but not believed, with the reason and the message they came in.",
     columns=(
-        _MESSAGE,
-        _ZONE,
-        _METER,
+        MESSAGE,
+        ZONE,
+        METER,
         Column("channel", Type.TEXT, "Channel, where it was recognised.", nullable=True),
         Column("interval_start", Type.TIMESTAMP, "Start of its interval, where it had one.", "UTC", nullable=True),
         Column("reason", Type.TEXT, "Reason code (gridtokenx_pipeline.domain.reasons)."),
@@ -117,7 +131,7 @@ REJECTED_READINGS = Table(
             "position", Type.INTEGER, "Position of the wire reading in its message (the first, where parts is 2).", "count from 0"
         ),
         Column("parts", Type.INTEGER, "Wire readings in this row.", "count"),
-        _RECEIVED,
+        RECEIVED,
     ),
     key=("message_id", "position"),
     window="received_at",
@@ -128,9 +142,9 @@ TELEMETRY = Table(
     name="telemetry",
     comment="Readings that are not settled energy: power, voltage, frequency and the like.",
     columns=(
-        _MESSAGE,
-        _ZONE,
-        _METER,
+        MESSAGE,
+        ZONE,
+        METER,
         Column("position", Type.INTEGER, "Position of the wire reading in its message.", "count from 0"),
         Column("measured_at", Type.TIMESTAMP, "Start of the reading's time period.", "UTC"),
         Column("duration_s", Type.INTEGER, "Length of the time period; 0 for an instantaneous value.", "s"),
@@ -139,7 +153,7 @@ TELEMETRY = Table(
         Column("flow_direction", Type.INTEGER, "Flow direction.", "IEEE 2030.5 code", nullable=True),
         Column("power_of_ten", Type.INTEGER, "Real value is value x 10^this."),
         Column("value", Type.BIGINT, "Value as sent.", "uom x 10^power_of_ten"),
-        _RECEIVED,
+        RECEIVED,
     ),
     key=("message_id", "position"),
     window="received_at",
@@ -150,9 +164,9 @@ MESSAGE_OUTCOMES = Table(
     name="message_outcomes",
     comment="What became of every message: readings_total = accepted + rejected + telemetry, and a message without readings counts too.",
     columns=(
-        _MESSAGE,
-        _ZONE,
-        _METER,
+        MESSAGE,
+        ZONE,
+        METER,
         Column(
             "document", Type.TEXT, "Local name of the document's root element; null where it could not be parsed.", nullable=True
         ),
@@ -160,88 +174,10 @@ MESSAGE_OUTCOMES = Table(
         Column("accepted", Type.INTEGER, "Wire readings in core.readings (sum of parts).", "count"),
         Column("rejected", Type.INTEGER, "Wire readings in core.rejected_readings (sum of parts).", "count"),
         Column("telemetry", Type.INTEGER, "Wire readings in core.telemetry.", "count"),
-        _RECEIVED,
+        RECEIVED,
     ),
     key=("message_id",),
     window="received_at",
 )
 
-
-METERS = Table(
-    schema="core",
-    name="meters",
-    comment="The meters of the configuration and the devices that stand for them.",
-    columns=(
-        _ZONE,
-        _METER,
-        Column("building", Type.TEXT, "Building."),
-        Column("building_type", Type.TEXT, "academic, residential, administrative, athletic, research or support."),
-        Column("rated_kw", Type.INTEGER, "Rated power of the generation.", "kW"),
-        Column("battery_kwh", Type.INTEGER, "Capacity of the battery.", "kWh"),
-        Column("baseline_kw", Type.INTEGER, "Baseline load.", "kW"),
-        Column(
-            "device_lfdi",
-            Type.TEXT,
-            "LFDI of the device that stands for the meter now; null where none is registered.",
-            nullable=True,
-        ),
-        Column("device_status", Type.TEXT, "active, suspended or revoked.", nullable=True),
-    ),
-    key=("meter_id",),
-    window=None,
-)
-
-
-def _energy_table(name: str, length: str, extra: tuple[Column, ...] = ()) -> Table:
-    """`core.energy_*`: the same columns at another interval length."""
-    energies = tuple(
-        Column(f"{channel}_wh", Type.ENERGY, f"{text} in the interval.", "Wh", nullable=True)
-        for channel, text in (
-            ("generation", "Energy generated"),
-            ("load", "Energy consumed by the building"),
-            ("charge", "Energy into the battery, at its AC terminals"),
-            ("discharge", "Energy out of the battery, at its AC terminals"),
-            ("import", "Energy taken from the network"),
-            ("export", "Energy given to the network"),
-        )
-    )
-    registers = tuple(
-        Column(
-            f"{channel}_register_wh",
-            Type.ENERGY,
-            f"Cumulative {channel} register at the end of the interval.",
-            "Wh",
-            nullable=True,
-        )
-        for channel in ENERGY_CHANNELS
-    )
-    return Table(
-        schema="core",
-        name=name,
-        comment=f"Energy of every meter in intervals of {length}, from the latest version of each reading. A null energy was not measured.",
-        columns=(
-            _ZONE,
-            _METER,
-            _START,
-            Column("duration_s", Type.INTEGER, "Length of the interval.", "s"),
-            *energies,
-            *registers,
-            Column("state_of_charge_pct", Type.PERCENT, "State of charge at the end of the interval.", "%", nullable=True),
-            Column("readings_expected", Type.INTEGER, "Meter intervals that fit in this interval.", "count"),
-            Column(
-                "readings_present", Type.INTEGER, "Meter intervals present with generation, load, charge and discharge.", "count"
-            ),
-            _VEE_FLAGS,
-            Column("version", Type.INTEGER, "Highest reading version in the interval.", "count from 1"),
-            *extra,
-        ),
-        key=("meter_id", "interval_start"),
-        window="interval_start",
-    )
-
-
-ENERGY_15S = _energy_table("energy_15s", "15 s")
-ENERGY_5MIN = _energy_table("energy_5min", "5 min")
-ENERGY_15MIN = _energy_table("energy_15min", "15 min")
-
-TABLES = (METERS, READING_TYPES, READINGS, REJECTED_READINGS, TELEMETRY, MESSAGE_OUTCOMES, ENERGY_15S, ENERGY_5MIN, ENERGY_15MIN)
+TABLES = (READING_TYPES, READINGS, REJECTED_READINGS, TELEMETRY, MESSAGE_OUTCOMES)

@@ -1,0 +1,30 @@
+"""The configured meters."""
+
+from ..table import Column, Table, Type
+from .common import METER, ZONE
+
+METERS = Table(
+    schema="core",
+    name="meters",
+    comment="The meters of the configuration and the devices that stand for them.",
+    columns=(
+        ZONE,
+        METER,
+        Column("building", Type.TEXT, "Building."),
+        Column("building_type", Type.TEXT, "academic, residential, administrative, athletic, research or support."),
+        Column("rated_kw", Type.INTEGER, "Rated power of the generation.", "kW"),
+        Column("battery_kwh", Type.INTEGER, "Capacity of the battery.", "kWh"),
+        Column("baseline_kw", Type.INTEGER, "Baseline load.", "kW"),
+        Column(
+            "device_lfdi",
+            Type.TEXT,
+            "LFDI of the device that stands for the meter now; null where none is registered.",
+            nullable=True,
+        ),
+        Column("device_status", Type.TEXT, "active, suspended or revoked.", nullable=True),
+    ),
+    key=("meter_id",),
+    window=None,
+)
+
+TABLES = (METERS,)
