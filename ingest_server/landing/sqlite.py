@@ -8,6 +8,7 @@ power cut. One thread owns the connection; whatever waits is committed in one tr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import fcntl
 import logging
@@ -21,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .store import LandedMessage, LandingUnavailable, RawMessage, Segment, SegmentInUse
+from .store import LandedMessage, LandingUnavailable, RawMessage, Segment, SegmentDamaged, SegmentInUse
 
 log = logging.getLogger(__name__)
 
@@ -313,25 +314,63 @@ class SqliteLandingReader:
     def read(self, segment: Segment | str, after: int = 0, limit: int = 10_000) -> list[LandedMessage]:
         """Return at most `limit` committed messages with a sequence above `after`, in sequence.
 
+        Of a damaged segment it returns what can still be read. Raises `SegmentDamaged` where nothing above `after` can,
+        `FileNotFoundError` for a segment that is not there and `ValueError` for a name that is none.
+        """
+        name, connection = self._connect(segment)
+        try:
+            rows = _rows(connection, after, limit) if _has_messages(connection) else []
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                # Locked or out of reach, which another try may find otherwise.
+                raise
+            rows = _salvaged(connection, after, limit)
+            log.error("landing segment %s is damaged after message %d: %s", name, after, error)
+            if not rows:
+                raise SegmentDamaged(f"{name}: {error}") from error
+        finally:
+            connection.close()
+        return [LandedMessage(message_id(name, row[0]), row[0], _EPOCH + row[1] * _MICROSECOND, *row[2:]) for row in rows]
+
+    def damage(self, segment: Segment | str) -> str | None:
+        """Return what SQLite finds wrong with a segment's file, None for nothing. Reads the whole file.
+
         Raises `FileNotFoundError` for a segment that is not there and `ValueError` for a name that is none.
         """
+        name, connection = self._connect(segment)
+        try:
+            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+        except sqlite3.DatabaseError as error:
+            found = str(error)
+        finally:
+            connection.close()
+        return None if found == "ok" else f"{name}: {found}"
+
+    def _connect(self, segment: Segment | str) -> tuple[str, sqlite3.Connection]:
         name = segment if isinstance(segment, str) else segment.name
         if not _NAME.fullmatch(name):
             raise ValueError(f"not a landing segment: {name!r}")
         path = self._directory / f"{name}.sqlite"
         if not path.exists():
             raise FileNotFoundError(path)
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10.0)
-        try:
-            rows = _rows(connection, after, limit) if _has_messages(connection) else []
-        finally:
-            connection.close()
-        return [LandedMessage(message_id(name, row[0]), row[0], _EPOCH + row[1] * _MICROSECOND, *row[2:]) for row in rows]
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        return name, sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10.0)
 
 
 def _rows(connection: sqlite3.Connection, after: int, limit: int) -> list[tuple[Any, ...]]:
     columns = _COLUMNS if _has_sender(connection) else _COLUMNS.replace("sender_lfdi", "''")
     return connection.execute(_SELECT.format(columns=columns), (after, limit)).fetchall()
+
+
+def _salvaged(connection: sqlite3.Connection, after: int, limit: int) -> list[tuple[Any, ...]]:
+    """The messages of the next `limit` numbers that lie on pages which can be read."""
+    found = []
+    # Without it SQLite refuses every page of a file that is shorter than its header says; nothing is written.
+    connection.execute("PRAGMA writable_schema=ON")
+    for number in range(after, after + limit):
+        with contextlib.suppress(sqlite3.DatabaseError):
+            found += [row for row in _rows(connection, number, 1) if row[0] == number + 1]
+    return found
 
 
 def _has_sender(connection: sqlite3.Connection) -> bool:

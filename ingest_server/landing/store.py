@@ -19,6 +19,10 @@ class SegmentInUse(Exception):
     """Another process writes this worker's segments."""
 
 
+class SegmentDamaged(Exception):
+    """A segment cannot be read beyond some message: its file was truncated or overwritten."""
+
+
 @dataclass(slots=True, frozen=True)
 class RawMessage:
     """One request as received.
@@ -91,5 +95,12 @@ class LandingReader(Protocol):
         ...
 
     def read(self, segment: Segment | str, after: int = 0, limit: int = 10_000) -> list[LandedMessage]:
-        """Return at most `limit` committed messages with a sequence above `after`, in sequence."""
+        """Return at most `limit` committed messages with a sequence above `after`, in sequence.
+
+        Of a damaged segment it returns what can still be read; raises `SegmentDamaged` where nothing above `after` can.
+        """
+        ...
+
+    def damage(self, segment: Segment | str) -> str | None:
+        """Return what is wrong with a segment's file, having looked at all of it; None for nothing."""
         ...

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import hashlib
+import os
 import sqlite3
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest_server.landing.sqlite import SqliteLandingReader, SqliteLandingStore
-from ingest_server.landing.store import LandingReader, LandingStore, LandingUnavailable, RawMessage, SegmentInUse
+from ingest_server.landing.store import LandingReader, LandingStore, LandingUnavailable, RawMessage, SegmentDamaged, SegmentInUse
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 ROOT = Path(__file__).parents[2]
@@ -313,3 +314,42 @@ async def test_close_commits_what_its_turn_has_not_handed_over(tmp_path: Path) -
     asyncio.get_running_loop().call_soon(store.close)
     assert await asyncio.gather(*waiting) == [f"20260301T12-w0-{n:09d}" for n in (1, 2, 3)]
     assert [m.body for m in SqliteLandingReader(tmp_path).read("20260301T12-w0")] == [message(n).body for n in range(3)]
+
+
+@pytest.fixture
+def segment(tmp_path: Path) -> Path:
+    """A closed segment of 400 messages."""
+
+    async def land() -> None:
+        store = SqliteLandingStore(tmp_path)
+        await asyncio.gather(*(store.append(message(n)) for n in range(400)))
+        store.close()
+
+    asyncio.run(land())
+    return tmp_path / "20260301T12-w0.sqlite"
+
+
+def test_what_is_left_of_a_truncated_segment_is_read(segment: Path) -> None:
+    reader = SqliteLandingReader(segment.parent)
+    assert reader.damage("20260301T12-w0") is None
+    os.truncate(segment, segment.stat().st_size // 2)
+    left: list[int] = []
+
+    def read_on() -> None:
+        while page := reader.read("20260301T12-w0", after=left[-1] if left else 0, limit=100):
+            assert [m.body for m in page] == [message(m.sequence - 1).body for m in page]
+            left.extend(m.sequence for m in page)
+
+    with pytest.raises(SegmentDamaged, match="20260301T12-w0"):
+        read_on()
+    assert 100 < len(left) < 400
+    assert left == sorted(set(left))
+    assert "20260301T12-w0" in (reader.damage("20260301T12-w0") or "")
+
+
+def test_a_segment_that_is_no_database_is_damaged(segment: Path) -> None:
+    segment.write_bytes(b"not a database" * 1000)
+    reader = SqliteLandingReader(segment.parent)
+    with pytest.raises(SegmentDamaged):
+        reader.read("20260301T12-w0")
+    assert reader.damage("20260301T12-w0")

@@ -8,6 +8,7 @@ from gridtokenx_pipeline import clock
 from gridtokenx_pipeline.contracts import raw
 from gridtokenx_pipeline.domain import landing
 from gridtokenx_pipeline.warehouse import Append
+from ingest_server.landing.store import Segment, SegmentDamaged
 
 from .. import watermarks
 from ..partitions import HOUR, HOURS, SINGLE_RUN, window
@@ -43,19 +44,33 @@ def load_messages(context: dg.AssetExecutionContext, stores: Stores) -> dg.Mater
             (min([start, *(s.hour for s in segments)]),),
         ).iter_rows()
     )
-    gap = any(stores.landing.read(s, after=marks.get(s.name, 0), limit=1) for s in segments if s.hour < start)
+    gap = any(_unread(stores, s, marks.get(s.name, 0)) for s in segments if s.hour < start)
     loaded = 0
+    damaged: dict[str, str] = {}
     for segment in segments:
         if segment.hour < start:
             continue
         mark = marks.get(segment.name, 0)
-        while messages := stores.landing.read(segment, after=mark, limit=LOAD_CHUNK):
-            stores.warehouse.commit(Append(raw.MESSAGES, landing.frame(segment.name, messages)))
-            loaded += len(messages)
-            mark = messages[-1].sequence
+        try:
+            while messages := stores.landing.read(segment, after=mark, limit=LOAD_CHUNK):
+                stores.warehouse.commit(Append(raw.MESSAGES, landing.frame(segment.name, messages)))
+                loaded += len(messages)
+                mark = messages[-1].sequence
+        except SegmentDamaged as damage:
+            # The other workers' and hours' meters go on; `landing_is_readable` says what is lost.
+            damaged[segment.name] = str(damage)
+            context.log.error("%s; the other segments go on", damage)
     stores.warehouse.commit(watermarks.advance(zone, watermarks.LANDING, before, min(read_at - COMMIT_GRACE, end), gap=gap))
     rows = stores.warehouse.query(
         "SELECT count(*) FROM raw.messages WHERE received_at >= ? AND received_at < ?", (start, end)
     ).item()
     context.log.info("loaded %d new messages, %d in the window", loaded, rows)
-    return result(raw.MESSAGES, rows, loaded > 0, loaded=loaded)
+    return result(raw.MESSAGES, rows, loaded > 0, loaded=loaded, **({"damaged_segments": damaged} if damaged else {}))
+
+
+def _unread(stores: Stores, segment: Segment, mark: int) -> bool:
+    """Whether a segment holds messages above `mark` that can be read."""
+    try:
+        return bool(stores.landing.read(segment, after=mark, limit=1))
+    except SegmentDamaged:
+        return False
