@@ -3,42 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 import polars as pl
+
+
+def _threshold(default: float, unit: str, meaning: str) -> Any:
+    return field(default=default, metadata={"unit": unit, "meaning": meaning})
 
 
 @dataclass(frozen=True)
 class Thresholds:
     """The defaults are those of the validation rules for 15-second data; section `vee` of the configuration overrides them.
 
-    Lengths of time end in their unit; `_pct` are percent.
+    What each is and its unit is in its field's metadata.
     """
 
-    bound_factor: float = 1.2
-    load_bound_factor: float = 4.0
-    clock_snap_s: int = 2
-    clock_drift_s: int = 15
-    tare_pct: float = 0.5  # of rated power, within which a negative generation is the inverter's own use
-    sum_check_pct: float = 0.1
-    sum_check_lsb: int = 2  # milli-watt-hours are the least that is told
-    overcounting_pct: float = 20.0  # of an hour's readings of a channel out of range
-    spike_days: int = 7
-    spike_mads: float = 5.0
-    spike_pct: float = 180.0
-    zero_generation_min: int = 30
-    neighbours_pct: float = 20.0  # of capacity, the neighbours' median that makes a zero suspect
-    zero_load_h: int = 24
-    stuck_readings: int = 20
-    night_elevation_deg: float = -6.0
-    night_pct: float = 0.5
-    sibling_pct: float = 1.0
-    sibling_wh: float = 1.0
-    linear_s: int = 7200  # longest gap for which a line between its neighbours is an estimate
-    like_days: int = 3
-    settlement_gap_s: int = 900  # longest gap whose estimate settlement may use
-    prolonged_days: int = 7
-    feeder_pct: float = 3.0
+    bound_factor: float = _threshold(1.2, "x", "Bound of generation, charge and discharge, as a multiple of rated power.")
+    load_bound_factor: float = _threshold(4.0, "x", "Bound of load, the breaker, as a multiple of the baseline.")
+    clock_snap_s: int = _threshold(2, "s", "A start this far off a multiple of its length is taken as that multiple.")
+    clock_drift_s: int = _threshold(15, "s", "A clock off by more, steadily for an hour, makes its readings questionable.")
+    tare_pct: float = _threshold(0.5, "% of rated power", "A negative generation up to this is the inverter's own use.")
+    sum_check_pct: float = _threshold(0.1, "%", "Interval values and registers may differ by this part of the energy.")
+    sum_check_lsb: int = _threshold(2, "mWh", "They may always differ by this much.")
+    overcounting_pct: float = _threshold(20.0, "%", "With this part of an hour out of range, the rest is not believed either.")
+    spike_days: int = _threshold(7, "days", "Like days before, with which 5-minute energy is compared.")
+    spike_mads: float = _threshold(5.0, "x", "A spike is above the median by this many median absolute deviations,")
+    spike_pct: float = _threshold(180.0, "%", "or by this part of the median, whichever is more.")
+    zero_generation_min: int = _threshold(30, "min", "No generation for so long, while the neighbours generate, is suspect.")
+    neighbours_pct: float = _threshold(20.0, "% of rated power", "The neighbours' median that makes it so.")
+    zero_load_h: int = _threshold(24, "h", "A load of exactly 0 for so long is suspect.")
+    stuck_readings: int = _threshold(20, "readings", "So many equal values other than 0 in a row are suspect.")
+    night_elevation_deg: float = _threshold(-6.0, "deg", "Elevation of the sun below which it is night.")
+    night_pct: float = _threshold(0.5, "% of rated power", "Generation above this at night is suspect.")
+    sibling_pct: float = _threshold(1.0, "%", "The channels' balance may be off by this part of the larger side,")
+    sibling_wh: float = _threshold(1.0, "Wh", "and always by this much.")
+    linear_s: int = _threshold(7200, "s", "Longest gap for which a line between its neighbours is an estimate.")
+    like_days: int = _threshold(3, "days", "Like days whose mean is the estimate of a longer gap.")
+    settlement_gap_s: int = _threshold(900, "s", "Longest gap whose estimate settlement may use.")
+    prolonged_days: int = _threshold(7, "days", "After so long without readings somebody has to go to the meter.")
+    feeder_pct: float = _threshold(3.0, "%", "The meters' sum and the feeder's meter may differ by this in an hour.")
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def ratings_frame(meters: Iterable[Ratings]) -> pl.DataFrame:
         "battery_kwh": pl.Float64,
         "baseline_kw": pl.Float64,
     }
-    types |= {field.name: pl.Int64 if field.type == "int" else pl.Float64 for field in fields(Thresholds)}
+    types |= {f.name: pl.Int64 if f.type == "int" else pl.Float64 for f in fields(Thresholds)}
     rows = [
         {
             "meter_id": m.meter_id,
