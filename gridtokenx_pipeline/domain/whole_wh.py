@@ -23,6 +23,10 @@ def whole_wh(channel: str) -> pl.Expr:
 
 
 def is_complete(completeness_min_pct: int) -> pl.Expr:
-    """Whether an energy row has at least `completeness_min_pct` percent of its meter intervals."""
-    present = pl.col("readings_present").cast(pl.Int64) * 100
-    return present >= pl.col("readings_expected").cast(pl.Int64) * completeness_min_pct
+    """Whether an energy row has at least `completeness_min_pct` percent of its meter intervals, measured or estimated.
+
+    Only estimates that settlement may use are counted in `readings_estimated`. Whatever may not rest on an estimate looks at the
+    quality flags as well.
+    """
+    counted = pl.col("readings_present").cast(pl.Int64) + pl.col("readings_estimated").cast(pl.Int64)
+    return counted * 100 >= pl.col("readings_expected").cast(pl.Int64) * completeness_min_pct

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from gridtokenx_pipeline.contracts.core import ENERGY_15S, ENERGY_CHANNELS, READINGS
-from gridtokenx_pipeline.domain.aggregate import aggregate, energy_15s, latest, rollup
+from gridtokenx_pipeline.contracts.core import ENERGY_1H, ENERGY_5MIN, ENERGY_15MIN, ENERGY_15S, ENERGY_CHANNELS, READINGS
+from gridtokenx_pipeline.domain.aggregate import aggregate, days, energy_15s, latest, left_out, levels, rollup
+from gridtokenx_pipeline.domain.effective import EFFECTIVE, measured
+from gridtokenx_pipeline.domain.invariants import energy_violations
 
 MIDNIGHT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 MARKET = ("generation", "load", "charge", "discharge")
@@ -99,13 +101,32 @@ def test_flags_of_a_sum(flags, joined):
     assert rollup(energy_15s(readings), 300)["quality_flags"].to_list() == [joined]
 
 
-def test_longer_readings_appear_at_their_own_level_only():
-    readings = frame(*(part for minute in range(5) for part in complete(60 * minute, 60, duration=60)))
-    fine = energy_15s(readings)
-    assert fine.is_empty()
-    assert rollup(fine, 300).is_empty()
-    five = rollup(fine, 300, readings).row(0, named=True)
-    assert (five["load_milli_wh"], five["readings_expected"], five["readings_present"]) == (300, 5, 5)
+def test_longer_readings_are_spread():
+    """100 mWh in a minute: a quarter each; with a register, which runs through."""
+    fine = energy_15s(frame(*complete(60, 103, duration=60, register_milli_wh=1103)))
+    assert fine["interval_start"].to_list() == [at(60), at(75), at(90), at(105)]
+    assert fine["load_milli_wh"].to_list() == [25, 26, 26, 26]
+    assert fine["load_register_milli_wh"].to_list() == [1025, 1051, 1077, 1103]
+    assert fine["quality_flags"].to_list() == [33] * 4
+    assert fine["readings_expected"].to_list() == fine["readings_present"].to_list() == [1] * 4
+
+
+def test_ten_seconds_cross_the_grid():
+    fine = energy_15s(
+        frame(*complete(0, 11, duration=10, register_milli_wh=11), *complete(10, 10, duration=10, register_milli_wh=21))
+    )
+    assert fine.select("load_milli_wh", "load_register_milli_wh", "readings_expected", "readings_present").rows() == [
+        (16, 16, 1, 1),
+        (5, 21, 1, 0),
+    ]
+
+
+def test_too_long_is_left_out_and_countable():
+    readings = frame(*complete(0, 10, duration=7200), *complete(0, 10, duration=2700), *complete(0, 7, duration=900))
+    assert left_out(readings)["duration_s"].unique().sort().to_list() == [2700, 7200]
+    assert left_out(readings, 300)["duration_s"].unique().sort().to_list() == [900, 2700, 7200]
+    assert energy_15s(readings)["load_milli_wh"].sum() == 7
+    assert energy_15s(readings, 300).is_empty()
 
 
 def test_a_meter_that_changes_its_interval_is_complete():
@@ -113,13 +134,51 @@ def test_a_meter_that_changes_its_interval_is_complete():
         *(part for number in range(4) for part in complete(15 * number)),
         *(part for minute in range(1, 5) for part in complete(60 * minute, 40, duration=60)),
     )
-    five = rollup(energy_15s(readings), 300, readings).row(0, named=True)
-    assert (five["load_milli_wh"], five["readings_expected"], five["readings_present"]) == (200, 8, 8)
+    five = rollup(energy_15s(readings), 300).row(0, named=True)
+    assert (five["load_milli_wh"], five["readings_expected"], five["readings_present"]) == (200, 20, 20)
+
+
+def test_channels_of_different_lengths_are_complete_together():
+    readings = frame(
+        *(row(channel, 5 * n, 1, duration=5) for channel in MARKET[:3] for n in range(3)), row("discharge", 0, 9, duration=60)
+    )
+    first = energy_15s(readings).row(0, named=True)
+    assert (first["load_milli_wh"], first["discharge_milli_wh"]) == (3, 2)
+    assert (first["readings_expected"], first["readings_present"]) == (3, 3)
+
+
+def test_short_readings_are_counted_one_by_one():
+    """Each of two of the three slots lacks one channel: only one slot is present."""
+    readings = frame(
+        *(r for n in range(3) for r in complete(5 * n, 1, duration=5) if (n, r["channel"]) not in ((0, "load"), (1, "charge")))
+    )
+    only = energy_15s(readings).row(0, named=True)
+    assert (only["readings_expected"], only["readings_present"], only["load_milli_wh"]) == (3, 1, 2)
 
 
 def test_the_same_time_twice_counts_once():
     readings = frame(*(part for number in range(20) for part in complete(15 * number)), *complete(0, 9999, duration=60))
-    assert rollup(energy_15s(readings), 300, readings)["load_milli_wh"].to_list() == [200]
+    assert rollup(energy_15s(readings), 300)["load_milli_wh"].to_list() == [200]
+
+
+def test_state_of_charge_is_that_of_the_end():
+    rows = [row("state_of_charge", start, state_of_charge_pct=Decimal(pct), duration=length) for start, length, pct in ((0, 60, 40), (60, 5, 41), (65, 5, 42))]  # fmt: skip
+    fine = energy_15s(frame(*rows))
+    assert fine.select("interval_start", "state_of_charge_pct").rows() == [(at(45), Decimal(40)), (at(60), Decimal(42))]
+    assert rollup(fine, 300)["state_of_charge_pct"].to_list() == [Decimal(42)]
+
+
+def test_usable_estimates_complete_an_interval():
+    """Of twenty: one measured, one edited, one estimated usably, one for too long a gap, the others missing."""
+    sources = (("reading", False), ("edit", False), ("estimate", True), ("estimate", False))
+    rows = [{**one, "source": s, "usable": u} for n, (s, u) in enumerate(sources) for one in complete(15 * n)]
+    kept = pl.DataFrame(rows, schema={**READINGS.frame_schema(), "source": pl.String, "usable": pl.Boolean}).select(
+        list(EFFECTIVE)
+    )
+    mixed = kept.with_columns(pl.when((pl.col("source") == "estimate") & (pl.col("channel") != "load")).then(pl.lit("reading")).otherwise("source").alias("source"))  # fmt: skip
+    for effective in (kept, mixed, pl.concat([mixed, kept.with_columns(pl.lit("M2").alias("meter_id"), pl.lit(5, pl.Int32).alias("duration_s"))])):  # fmt: skip
+        five = levels(effective)[ENERGY_5MIN].filter(meter_id="M1")
+        assert five.select("readings_expected", "readings_present", "readings_estimated").rows() == [(20, 2, 1)]
 
 
 @pytest.mark.parametrize("length", [0, -15, 7, 90_000])
@@ -135,7 +194,7 @@ def test_a_level_is_a_multiple_of_the_one_below():
 
 def test_nothing():
     assert_frame_equal(energy_15s(frame()), ENERGY_15S.empty())
-    assert_frame_equal(rollup(ENERGY_15S.empty(), 300, frame()), ENERGY_15S.empty())
+    assert_frame_equal(rollup(ENERGY_15S.empty(), 300), ENERGY_15S.empty())
 
 
 wire = st.tuples(
@@ -166,3 +225,47 @@ def test_levels_agree_bit_for_bit_whatever_the_order(items, random):
         for level in (fine, five, quarter):
             assert level.filter(meter_id=meter)[f"{channel}_milli_wh"].sum() == total
     assert (quarter["readings_expected"] == 60).all()
+
+
+lengths = st.sampled_from((1, 5, 10, 15, 20, 60, 300, 900, 3600))
+runs = st.lists(st.tuples(lengths, st.integers(-(10**6), 10**12), st.booleans()), min_size=1, max_size=40)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.dictionaries(st.tuples(st.sampled_from(("M1", "M2")), st.sampled_from(ENERGY_CHANNELS)), runs, min_size=1), st.randoms()
+)
+def test_energy_of_mixed_lengths_is_conserved(series, random):
+    """Readings one after the other, of any lengths, with gaps between: every level has the same energy, to the milli-Wh."""
+    rows, total = [], {}
+    for (meter, channel), items in series.items():
+        start = register = 0
+        for length, energy, kept in items:
+            # Generation below 0 is booked elsewhere; here nothing is.
+            energy = max(energy, 0) if channel == "generation" else energy
+            start += -start % length
+            register += energy
+            if kept:
+                rows.append(row(channel, start, energy, length, meter, register_milli_wh=register))
+                total[meter, channel] = total.get((meter, channel), 0) + energy
+            start += length
+    random.shuffle(rows)
+    frames = levels(measured(frame(*rows)))
+    day = days(frames[ENERGY_1H])
+    for level in (*frames.values(), day):
+        for (meter, channel), expected in total.items():
+            assert level.filter(meter_id=meter)[f"{channel}_milli_wh"].sum() == expected
+    assert set(energy_violations(*frames.values(), day)["name"]) <= {"energy_negative"}
+    random.shuffle(rows)
+    assert_frame_equal(levels(measured(frame(*rows)))[ENERGY_15MIN], frames[ENERGY_15MIN])
+
+
+@settings(max_examples=40, deadline=None)
+@given(lengths, st.integers(-(10**15), 10**15), st.integers(0, 10**15))
+def test_parts_run_along_the_register(length, energy, before):
+    fine = energy_15s(frame(row("load", 3600, energy, length, register_milli_wh=before + energy)))
+    parts, registers = fine["load_milli_wh"].to_list(), fine["load_register_milli_wh"].to_list()
+    assert sum(parts) == energy
+    assert [r - p for r, p in zip(registers, parts, strict=True)] == [before, *registers[:-1]]
+    assert registers[-1] == before + energy
+    assert max(parts) - min(parts) <= 1 or length in (10, 20)

@@ -12,20 +12,46 @@ _CHANNELS = [f"{channel}_milli_wh" for channel in core.ENERGY_CHANNELS]
 _KEY = ["zone", "meter_id", "interval_start"]
 
 
-def energy_violations(energy_15s: pl.DataFrame, energy_5min: pl.DataFrame, energy_15min: pl.DataFrame) -> pl.DataFrame:
-    """Return where frames of `contracts.core.ENERGY_*` of the same span disagree, with the columns `VIOLATIONS`.
+def energy_violations(
+    energy_15s: pl.DataFrame,
+    energy_5min: pl.DataFrame,
+    energy_15min: pl.DataFrame,
+    energy_1h: pl.DataFrame | None = None,
+    energy_1d: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """Return what is wrong with frames of `contracts.core.ENERGY_*` of the same span, with the columns `VIOLATIONS`.
 
-    Names: `energy_5min_sum` (15 s against 5 min), `energy_15min_sum` (5 min against 15 min) and
-    `energy_15min_from_15s`. Energies are compared
-    for each meter, interval and channel; a null (not measured) agrees with a null only.
+    Names: `energy_5min_sum` (15 s against 5 min), `energy_15min_sum` (5 min against 15 min), `energy_15min_from_15s`,
+    `energy_1h_sum` (15 min against 1 h) and `energy_1d_sum` (1 h against 1 day, so both have to be of whole days): energies are
+    compared for each meter, interval and channel, and a null (not known) agrees with a null only. `energy_negative`: an energy
+    below 0 at any level. `energy_counts`: more readings present and estimated than expected. Levels that
+    are not given are not looked at.
     """
-    return collected(
-        [
-            *_disagreements("energy_5min_sum", energy_15s, energy_5min, 300),
-            *_disagreements("energy_15min_sum", energy_5min, energy_15min, 900),
-            *_disagreements("energy_15min_from_15s", energy_15s, energy_15min, 900),
-        ]
-    )
+    found = [
+        *_disagreements("energy_5min_sum", energy_15s, energy_5min, 300),
+        *_disagreements("energy_15min_sum", energy_5min, energy_15min, 900),
+        *_disagreements("energy_15min_from_15s", energy_15s, energy_15min, 900),
+    ]
+    if energy_1h is not None:
+        found += _disagreements("energy_1h_sum", energy_15min, energy_1h, 3600)
+        if energy_1d is not None:
+            found += _disagreements("energy_1d_sum", energy_1h, energy_1d, 86_400)
+    for energy in (energy_15s, energy_5min, energy_15min, energy_1h, energy_1d):
+        if energy is not None:
+            found += _impossible(energy)
+    return collected(found)
+
+
+def _impossible(energy: pl.DataFrame) -> list[pl.DataFrame]:
+    counted = pl.col("readings_present") + pl.col("readings_estimated")
+    more = energy.filter(counted > pl.col("readings_expected"))
+    text = "{} has {} readings present and {} estimated of {} expected in {} s"
+    counts = ("readings_present", "readings_estimated", "readings_expected")
+    found = [violations("energy_counts", more, text, "meter_id", *counts, "duration_s")]
+    for channel in _CHANNELS:
+        below = energy.filter(pl.col(channel) < 0)
+        found.append(violations("energy_negative", below, "{} " + channel + " is {} in {} s", "meter_id", channel, "duration_s"))
+    return found
 
 
 def _disagreements(name: str, fine: pl.DataFrame, coarse: pl.DataFrame, coarse_s: int) -> list[pl.DataFrame]:
