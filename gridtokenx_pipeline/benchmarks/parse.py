@@ -94,6 +94,7 @@ def _frame(bodies: list[bytes], ids: list[str], first: int) -> pl.DataFrame:
         "source": ["sep2"] * count,
         "segment": ["bench"] * count,
         "sequence": list(range(1, count + 1)),
+        "body_removed_at": [None] * count,
     }
     return MESSAGES.conform(pl.DataFrame(columns, schema=MESSAGES.frame_schema()))
 

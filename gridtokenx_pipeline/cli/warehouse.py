@@ -97,18 +97,20 @@ def shell(data: options.Data = None, config: options.Config = None) -> None:
 def dictionary(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when the files are out of date.")] = False,
 ) -> None:
-    """Write docs/data_dictionary.md, docs/validation.md and dbt/models/sources.yml from the code.
+    """Write docs/data_dictionary.md, docs/validation.md, dbt's sources.yml and its table of codes from the code.
 
     Example: gridtokenx dictionary --check
     """
     from gridtokenx_pipeline.config import PROJECT_ROOT
     from gridtokenx_pipeline.validation_rules import validation_rules
+    from gridtokenx_pipeline.warehouse.dbt_models import CODES, findings_model
     from gridtokenx_pipeline.warehouse.documentation import data_dictionary, dbt_sources
 
     files: dict[Path, str] = {
         PROJECT_ROOT / "docs" / "data_dictionary.md": data_dictionary(),
         PROJECT_ROOT / "docs" / "validation.md": validation_rules(),
         PROJECT_ROOT / "dbt" / "models" / "sources.yml": dbt_sources(),
+        CODES: findings_model(),
     }
     stale = [path for path, text in files.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if check:

@@ -1,4 +1,4 @@
-"""Raw messages: what devices wrote, byte for byte, kept for ever."""
+"""Raw messages: what devices wrote, byte for byte, kept for as long as retention says (for ever where it says nothing)."""
 
 from .table import Column, Table, Type
 
@@ -23,7 +23,7 @@ MESSAGES = Table(
         Column("method", Type.TEXT, "HTTP method; IMPORT for a file."),
         Column("path", Type.TEXT, "Request path, without the query."),
         Column("content_type", Type.TEXT, "Media type of the body, as sent."),
-        Column("body", Type.BYTES, "Request body, unchanged."),
+        Column("body", Type.BYTES, "Request body, unchanged; empty where body_removed_at is set."),
         Column("body_sha256", Type.TEXT, "SHA-256 of the body, lower-case hex."),
         Column("source", Type.TEXT, "How it came: sep2, gateway or replay."),
         Column("segment", Type.TEXT, "Landing segment the message was read from."),
@@ -32,6 +32,13 @@ MESSAGES = Table(
             "sender_lfdi",
             Type.TEXT,
             "LFDI of the TLS client certificate that posted for the device, an aggregator's for one; none where it was the device's.",
+            nullable=True,
+        ),
+        Column(
+            "body_removed_at",
+            Type.TIMESTAMP,
+            "When retention or the erasure of a person's data removed the body, whose hash stays; null while it is there.",
+            "UTC",
             nullable=True,
         ),
     ),

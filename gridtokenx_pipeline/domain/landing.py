@@ -32,6 +32,7 @@ def frame(segment: str, messages: Sequence[LandedMessage]) -> pl.DataFrame:
             "segment": [segment] * len(messages),
             "sequence": [m.sequence for m in messages],
             "sender_lfdi": [m.sender_lfdi or None for m in messages],
+            "body_removed_at": [None] * len(messages),
         },
         schema=raw.MESSAGES.frame_schema(),
     )

@@ -1,4 +1,4 @@
-"""Documents made from the table contracts: dbt's sources and the data dictionary."""
+"""Documents made from the table contracts and dbt's models: dbt's sources and the data dictionary."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from itertools import groupby
 
 from gridtokenx_pipeline.contracts import TABLES, Table
 
+from .dbt_models import Model, models_dictionary
+
 _HEADER = "Made from gridtokenx_pipeline/contracts by `gridtokenx dictionary`; change it there."
+_DICTIONARY_HEADER = "Made from gridtokenx_pipeline/contracts and dbt/models by `gridtokenx dictionary`; change it there."
+_PREFACE = """\
+Timestamps are UTC; an interval is named by its start. Columns named `local_*` are the site's time (`site.timezone`), whose day
+has 23 or 25 hours when the clocks change. First come the tables that the pipeline fills, then dbt's models of them.
+"""
 
 
 def dbt_sources(tables: Iterable[Table] = TABLES) -> str:
@@ -30,9 +37,12 @@ def dbt_sources(tables: Iterable[Table] = TABLES) -> str:
     return "\n".join(lines) + "\n"
 
 
-def data_dictionary(tables: Iterable[Table] = TABLES) -> str:
-    """Return `docs/data_dictionary.md`: every table and column with type, unit, key and meaning."""
-    lines = ["# Data dictionary", "", f"<!-- {_HEADER} -->", "", "Timestamps are UTC; an interval is named by its start.", ""]
+def data_dictionary(tables: Iterable[Table] = TABLES, models: Iterable[Model] | None = None) -> str:
+    """Return `docs/data_dictionary.md`: every table and column with type, unit, key and meaning, and every model of dbt.
+
+    `models` are those of the dbt project where they are not given.
+    """
+    lines = ["# Data dictionary", "", f"<!-- {_DICTIONARY_HEADER} -->", "", *_PREFACE.splitlines(), ""]
     for table in tables:
         lines += [f"## {table.full_name}", "", table.comment, "", f"Key: {', '.join(f'`{name}`' for name in table.key)}", ""]
         lines += ["| column | type | unit | null | meaning |", "|---|---|---|---|---|"]
@@ -40,7 +50,7 @@ def data_dictionary(tables: Iterable[Table] = TABLES) -> str:
             cells = [f"`{column.name}`", column.type.sql, column.unit, "yes" if column.nullable else "", column.comment]
             lines.append("| " + " | ".join(cell.replace("|", "&#124;") for cell in cells) + " |")
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, *models_dictionary(models)])
 
 
 def _quoted(text: str) -> str:

@@ -9,5 +9,7 @@ select
     battery_kwh,
     baseline_kw,
     device_lfdi,
-    device_status
+    device_status,
+    owner_ref,
+    building_type = 'feeder' as is_feeder
 from {{ source('core', 'meters') }}

@@ -14,6 +14,8 @@ with energy as (
         sum(readings_present) as readings_present,
         sum(readings_expected) as readings_expected
     from {{ ref('fct_energy_5min') }}
+    -- What passes the feeder is what the meters behind it took already.
+    where building_type is distinct from 'feeder'
     group by all
 ),
 

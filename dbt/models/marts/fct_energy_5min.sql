@@ -1,13 +1,4 @@
-{{
-    config(
-        materialized='incremental',
-        incremental_strategy='microbatch',
-        event_time='interval_start',
-        batch_size='day',
-        begin='2026-01-01',
-        lookback=0,
-    )
-}}
+{{ by_day('interval_start') }}
 
 select
     energy.zone,
@@ -26,6 +17,9 @@ select
     energy.state_of_charge_pct,
     energy.readings_expected,
     energy.readings_present,
-    energy.quality_flags
+    energy.quality_flags,
+    energy.readings_estimated,
+    {{ local_time('energy.interval_start') }} as local_start,
+    {{ utc_offset_s('energy.interval_start') }} as utc_offset_s
 from {{ ref('stg_energy_5min') }} as energy
 left join {{ ref('dim_meter') }} as meter on meter.meter_id = energy.meter_id

@@ -12,5 +12,6 @@ select
     state_of_charge_pct,
     readings_expected,
     readings_present,
-    quality_flags
+    quality_flags,
+    readings_estimated
 from {{ source('core', 'energy_5min') }}

@@ -43,12 +43,24 @@ def load_manifest(settings: Settings) -> dict[str, Any]:
     return json.loads(ensure_manifest(settings).read_text(encoding="utf-8"))
 
 
+def environment(settings: Settings) -> dict[str, str]:
+    """Return what the project reads of the settings. They are variables of the environment because changed `--vars` would make dbt
+    parse the whole project again.
+    """
+    return {
+        "GRIDTOKENX_DATA": str(settings.data),
+        "GRIDTOKENX_TIMEZONE": settings.site.timezone,
+        "GRIDTOKENX_READINGS_DAYS": str(settings.retention.readings_days),
+        "GRIDTOKENX_COMPLETENESS_SLA_PCT": f"{settings.vee.completeness_sla_pct:g}",
+    }
+
+
 def invoke(settings: Settings, arguments: Sequence[str], on_event: Callable[[dict[str, Any]], None] | None = None) -> None:
     """Run dbt in this process; `on_event` gets every structured event. Raises `DbtFailed`."""
     from dbt.cli.main import dbtRunner
     from google.protobuf.json_format import MessageToDict
 
-    os.environ["GRIDTOKENX_DATA"] = str(settings.data)
+    os.environ |= environment(settings)
     os.environ.setdefault("DO_NOT_TRACK", "1")
 
     def forward(event: Any) -> None:
@@ -67,8 +79,7 @@ def invoke(settings: Settings, arguments: Sequence[str], on_event: Callable[[dic
 def build(settings: Settings, start: dt.date, end: dt.date) -> Iterator[dict[str, Any]]:
     """Build models and tests for the days `start` to `end` (exclusive) in a thread of this process, yielding events as they come.
 
-    Raises `DbtFailed` at the end. The days are event-time flags and environment variables, because changed `--vars` would make
-    dbt parse the whole project again.
+    Raises `DbtFailed` at the end. The days are event-time flags, and variables of the environment (see `environment`).
     """
     import queue
 
