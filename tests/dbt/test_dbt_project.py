@@ -9,6 +9,10 @@ import yaml
 
 from gridtokenx_pipeline.config import PROJECT_ROOT
 from gridtokenx_pipeline.contracts import TABLES
+from gridtokenx_pipeline.domain.findings import Finding
+from gridtokenx_pipeline.domain.reasons import Reason
+from gridtokenx_pipeline.warehouse.dbt_models import CODES, findings_model
+from gridtokenx_pipeline.warehouse.documentation import data_dictionary
 
 PROJECT = PROJECT_ROOT / "dbt"
 FILES = sorted((PROJECT / "models").rglob("*.yml"))
@@ -52,6 +56,36 @@ def test_energy_and_money_carry_their_unit(name):
         suffix = max((s for s in units if column["name"].endswith(s)), key=len, default=None)
         if suffix:
             assert units[suffix] in column["description"], column["name"]
+
+
+MARTS = sorted(name for name, (path, _) in MODELS.items() if "marts" in path.parts)
+
+
+@pytest.mark.parametrize("name", MARTS)
+def test_what_identifies_a_row_of_a_mart_is_tested_and_its_columns_exist(name):
+    model = MODELS[name][1]
+    columns = {column["name"] for column in model["columns"]}
+    demanded = [test["sound_rows"]["arguments"] for test in model.get("data_tests", ())]
+    unique = {column["name"] for column in model["columns"] if "unique" in column.get("data_tests", ())}
+    assert demanded or unique or name == "fct_campus_daily"
+    for test in demanded:
+        named = [*test["key"], *test.get("required", ()), *test.get("meters", ()), *test.get("values", ())]
+        assert set(named) <= columns
+
+
+def test_the_dictionary_shows_what_is_tested():
+    text = data_dictionary()
+    assert "| `meter_id` |  | Meter. | unique, not null |" in text
+    assert "## marts.kpi_energy" in text
+    assert "Tested: unique by code, is_rejection." in text
+    unit = next(line for line in text.splitlines() if line.startswith("| `peak_load_w`"))
+    assert unit.split("|")[2].strip() == "W"
+
+
+def test_codes_in_the_marts_are_those_of_the_code():
+    text = CODES.read_text(encoding="utf-8")
+    assert text == findings_model()
+    assert all(f"('{code.value}', " in text for code in (*Finding, *Reason))
 
 
 def test_sources_are_the_tables_of_the_contracts():

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from mart_lake import AUTUMN, DAY, SPRING, MartLake
+
+from gridtokenx_pipeline import config
+
+MARKET = (
+    "stg_trades+",
+    "fct_certificates+",
+    "fct_settlements",
+    "kpi_trading",
+    "fct_edits",
+    "fct_estimates",
+    "fct_energy_revisions",
+)
+
+
+@pytest.fixture(scope="session")
+def marts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MartLake]:
+    """A lake with two days on which the clocks change, and its marts. Not for writing."""
+    before = dict(os.environ)
+    lake = MartLake(config.load(data=tmp_path_factory.mktemp("marts")))
+    lake.fill(SPRING, AUTUMN)
+    # What needs a market is tested on a whole line.
+    lake.dbt("run", SPRING, SPRING + 2 * DAY, "--exclude", *MARKET)
+    # The days of autumn by themselves: what was built for spring stays.
+    lake.dbt("run", AUTUMN, AUTUMN + 2 * DAY, "--select", "fct_energy_5min", "fct_energy_hourly", "fct_completeness")
+    yield lake
+    lake.close()
+    os.environ.clear()
+    os.environ.update(before)
