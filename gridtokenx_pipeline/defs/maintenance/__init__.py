@@ -1,0 +1,1 @@
+"""Keeping the lake small, and what retention and erasure say."""
