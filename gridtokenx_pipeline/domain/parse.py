@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
-from gridtokenx_pipeline.contracts.core import READING_TYPES
+from gridtokenx_pipeline.contracts.core import DER_DOCUMENTS, FLOW_RESERVATIONS, LOG_EVENTS, READING_TYPES, RESPONSES
 from gridtokenx_pipeline.domain.documents import LIST, Rows, read_document, read_regular
 from gridtokenx_pipeline.domain.reasons import Reason
 from ieee2030_5.xml import MalformedXml, UnknownNamespace
@@ -35,11 +35,17 @@ class Parsed:
 
     `documents`: one row for each message: the five message columns, document (String, local name of the root, null where there is
     none), error and error_detail (String; malformed_document, unknown_document or null).
+
+    `der_documents`, `flow_reservations`, `responses` and `log_events`: the contracts of those names in core.
     """
 
     wire: pl.DataFrame
     reading_types: pl.DataFrame
     documents: pl.DataFrame
+    der_documents: pl.DataFrame = field(default_factory=DER_DOCUMENTS.empty)
+    flow_reservations: pl.DataFrame = field(default_factory=FLOW_RESERVATIONS.empty)
+    responses: pl.DataFrame = field(default_factory=RESPONSES.empty)
+    log_events: pl.DataFrame = field(default_factory=LOG_EVENTS.empty)
 
 
 def parse_messages(messages: pl.DataFrame) -> Parsed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -31,10 +32,11 @@ def parse_landed(messages: pl.DataFrame, feeds: Feeds) -> Parsed:
         return parse_messages(messages)
     parsed = parse_messages(messages.filter(~from_gateway))
     own = parse_gateway(legacy, feeds)
-    return Parsed(
-        pl.concat([parsed.wire, own.wire.select(pl.col(name).cast(kind) for name, kind in parsed.wire.schema.items())]),
-        pl.concat([parsed.reading_types, own.reading_types]),
-        pl.concat([parsed.documents, own.documents]),
+    return replace(
+        parsed,
+        wire=pl.concat([parsed.wire, own.wire.select(pl.col(name).cast(kind) for name, kind in parsed.wire.schema.items())]),
+        reading_types=pl.concat([parsed.reading_types, own.reading_types]),
+        documents=pl.concat([parsed.documents, own.documents]),
     )
 
 
