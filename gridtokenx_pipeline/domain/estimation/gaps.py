@@ -10,6 +10,7 @@ from gridtokenx_pipeline.contracts.core import CHANNELS, ENERGY_CHANNELS
 
 SERIES = ["zone", "meter_id", "channel"]
 _ENDS = ("energy_milli_wh", "register_milli_wh", "duration_s", "interval_start", "findings")
+_MANY_SECONDS = 1 << 40
 
 
 def start_s() -> pl.Expr:
@@ -29,17 +30,19 @@ def find_gaps(readings: pl.DataFrame, first_s: int, last_s: int) -> pl.DataFrame
     meter = pl.col("meter_id").cast(pl.Categorical).to_physical().cast(pl.Int64)
     channel = pl.col("channel").cast(pl.Enum(CHANNELS)).to_physical().cast(pl.Int64)
     wanted = readings["channel"].is_in(ENERGY_CHANNELS)
+    series = meter * len(CHANNELS) + channel
     rows = (
         readings.lazy()
         .with_row_index("row")
         .filter(wanted)
-        .select(
-            "row", (meter * len(CHANNELS) + channel).alias("series"), start_s().alias("at"), pl.col("duration_s").cast(pl.Int64)
-        )
-        .sort("series", "at", "duration_s")
+        .select("row", series.alias("series"), start_s().alias("at"), pl.col("duration_s").cast(pl.Int64))
+        .with_columns((pl.col("series") * _MANY_SECONDS + pl.col("at")).alias("order"))
+        .sort("order")
         .with_columns((pl.col("at") + pl.col("duration_s")).alias("end"))
         .collect()
     )
+    if rows.select((pl.col("order") == pl.col("order").shift(1)).any()).item():
+        rows = rows.sort("order", "duration_s")
     same = pl.col("series") == pl.col("series").shift(1)
     if rows.select(((pl.col("at") < pl.col("end").shift(1)) & same).any()).item():
         # What lies within an earlier reading is no end of a gap.
