@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gridtokenx_pipeline.config import Settings
 
@@ -60,9 +61,9 @@ class Runner:
         """Import the definitions and, with `suites`, Great Expectations."""
         self._loaded()
         if suites:
-            from gridtokenx_pipeline.quality import suites as quality
+            from gridtokenx_pipeline.quality.run import warm_up
 
-            quality.warm_up()
+            warm_up()
 
     def _loaded(self) -> dg.Definitions:
         if self._definitions is None:
@@ -80,11 +81,11 @@ class Runner:
 
         return first_hour(Stores(), clock.now())
 
-    def hours(self, job: str, first: dt.datetime, last: dt.datetime) -> JobOutcome:
-        """Run an hourly job for the hours that hold `first` to `last`, in one run."""
+    def hours(self, job: str, first: dt.datetime, last: dt.datetime, config: Mapping[str, Any] | None = None) -> JobOutcome:
+        """Run an hourly job for the hours that hold `first` to `last`, in one run, with this run configuration."""
         from gridtokenx_pipeline.defs.partitions import hour_key
 
-        return self._run(job, hour_key(first), hour_key(last))
+        return self._run(job, hour_key(first), hour_key(last), config)
 
     def days(self, job: str, first: dt.datetime, last: dt.datetime) -> JobOutcome:
         """Run a daily job for the days that hold `first` to `last`, in one run."""
@@ -92,7 +93,7 @@ class Runner:
 
         return self._run(job, day_key(first), day_key(last))
 
-    def _run(self, job: str, first: str, last: str) -> JobOutcome:
+    def _run(self, job: str, first: str, last: str, config: Mapping[str, Any] | None = None) -> JobOutcome:
         import dagster as dg
 
         from gridtokenx_pipeline.defs.partitions import one_run
@@ -103,7 +104,11 @@ class Runner:
                 self._loaded()
                 .resolve_job_def(job)
                 .execute_in_process(
-                    instance=instance, partition_key=partition, tags=dict(tags), raise_on_error=False, run_config=_QUIET
+                    instance=instance,
+                    partition_key=partition,
+                    tags=dict(tags),
+                    raise_on_error=False,
+                    run_config={**_QUIET, **(config or {})},
                 )
             )
         failed = []

@@ -7,7 +7,7 @@ Both kinds of hour share one definition, so that one run carries a range of hour
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import dagster as dg
 
@@ -21,6 +21,9 @@ DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01", end_offset=1, timez
 
 # A range of partitions is one run: a day's backfill costs one process, not twenty-four.
 SINGLE_RUN = dg.BackfillPolicy.single_run()
+# Of hours, a day at most: runs take turns in the warehouse's pool, and a tick must not wait for a month's backfill.
+CHUNK_HOURS = 24
+CHUNKED = dg.BackfillPolicy.multi_run(max_partitions_per_run=CHUNK_HOURS)
 
 HOUR = dt.timedelta(hours=1)
 
@@ -46,6 +49,22 @@ def hour_key(moment: dt.datetime) -> str:
 def day_key(moment: dt.datetime) -> str:
     """Return the partition key of the day that holds `moment`."""
     return moment.astimezone(dt.UTC).strftime(DAY_FORMAT)
+
+
+def ranges(moments: Iterable[dt.datetime], limit: int = CHUNK_HOURS) -> Iterator[tuple[dt.datetime, dt.datetime]]:
+    """Yield the first and last hour of every run of consecutive hours among `moments` (whole hours), `limit` hours at most."""
+    first: dt.datetime | None = None
+    last = first
+    for hour in sorted(set(moments)):
+        if first is None or last is None:
+            first = last = hour
+        elif hour - last == HOUR and hour - first < limit * HOUR:
+            last = hour
+        else:
+            yield first, last
+            first = last = hour
+    if first is not None and last is not None:
+        yield first, last
 
 
 def one_run(first: str, last: str) -> tuple[str | None, Mapping[str, str]]:

@@ -15,6 +15,7 @@ from .resources import Stores
 
 CATCH_UP = dt.timedelta(days=7)
 OVERLAP = dt.timedelta(minutes=10)
+TICK = "every_five_minutes"
 
 
 def first_hour(stores: Stores, now: dt.datetime) -> dt.datetime:

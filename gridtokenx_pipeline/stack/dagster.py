@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 
 from gridtokenx_pipeline.config import PROJECT_ROOT, Settings
@@ -12,7 +13,7 @@ from gridtokenx_pipeline.config import PROJECT_ROOT, Settings
 LOCATION = "gridtokenx"
 REPOSITORY = "__repository__"
 SCHEDULES = ("every_five_minutes", "hour_close", "marts_every_quarter_hour")
-SENSORS = ("late_readings",)
+SENSORS = ("late_readings", "new_segments", "late_types", "freshness")
 
 _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
 _LOCATIONS = """{ workspaceOrError { __typename ... on Workspace { locationEntries {
@@ -21,6 +22,10 @@ _START_SCHEDULE = """mutation($selector: ScheduleSelector!) { startSchedule(sche
   __typename ... on PythonError { message } ... on ScheduleNotFoundError { message } } }"""
 _START_SENSOR = """mutation($selector: SensorSelector!) { startSensor(sensorSelector: $selector) {
   __typename ... on PythonError { message } ... on SensorNotFoundError { message } } }"""
+
+_LAUNCH = """mutation($parameters: ExecutionParams!) { launchRun(executionParams: $parameters) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
+  ... on RunConfigValidationInvalid { errors { message } } ... on InvalidSubsetError { message } } }"""
 
 
 class DagsterError(RuntimeError):
@@ -70,3 +75,15 @@ def start_automation(url: str) -> None:
         answer = graphql(url, _START_SENSOR, {"selector": {**place, "sensorName": name}})["startSensor"]
         if answer["__typename"] != "Sensor":
             raise DagsterError(f"sensor {name}: {answer.get('message', answer['__typename'])}")
+
+
+def launch(url: str, job: str, tags: Mapping[str, str], config: Mapping[str, Any]) -> str:
+    """Put a run of `job` into the queue and return its id. Raises `DagsterError` where it is refused."""
+    place = {"repositoryLocationName": LOCATION, "repositoryName": REPOSITORY, "jobName": job}
+    metadata = {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
+    parameters = {"selector": place, "runConfigData": dict(config), "executionMetadata": metadata}
+    answer = graphql(url, _LAUNCH, {"parameters": parameters})["launchRun"]
+    if answer["__typename"] != "LaunchRunSuccess":
+        errors = "; ".join(error["message"] for error in answer.get("errors", ()))
+        raise DagsterError(f"job {job}: {answer.get('message') or errors or answer['__typename']}")
+    return answer["run"]["runId"]

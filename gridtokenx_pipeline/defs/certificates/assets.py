@@ -10,20 +10,17 @@ from gridtokenx_pipeline.domain.certificates import issue
 from gridtokenx_pipeline.warehouse import Replace
 
 from ..market.assets import SETTLED
-from ..partitions import HOURS, SINGLE_RUN, window
+from ..partitions import HOURS, window
 from ..resources import Stores
-from ..specs import WAREHOUSE_POOL, result, spec
+from ..specs import result, spec, stage
 
 
-@dg.multi_asset(
-    name="issue_certificates",
-    specs=[
+@stage(
+    "issue_certificates",
+    [
         spec(certificates.BUNDLES, [core.ENERGY_5MIN, market.INTERVALS], partitions_def=HOURS),
         spec(certificates.EVENTS, [core.ENERGY_5MIN, market.INTERVALS], partitions_def=HOURS),
     ],
-    partitions_def=HOURS,
-    backfill_policy=SINGLE_RUN,
-    pool=WAREHOUSE_POOL,
 )
 def issue_certificates(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[dg.MaterializeResult]:
     """Issue bundles for the intervals that are closed and not settled yet."""

@@ -11,9 +11,9 @@ from gridtokenx_pipeline.warehouse import Append
 from ingest_server.landing.store import Segment, SegmentDamaged
 
 from .. import watermarks
-from ..partitions import HOUR, HOURS, SINGLE_RUN, window
+from ..partitions import HOUR, HOURS, window
 from ..resources import Stores
-from ..specs import WAREHOUSE_POOL, result, spec
+from ..specs import result, spec, stage
 
 LOAD_CHUNK = 20_000
 
@@ -22,13 +22,7 @@ LOAD_CHUNK = 20_000
 COMMIT_GRACE = dt.timedelta(seconds=5)
 
 
-@dg.multi_asset(
-    name="load_messages",
-    specs=[spec(raw.MESSAGES, kinds=("sqlite", "ducklake"), partitions_def=HOURS)],
-    partitions_def=HOURS,
-    backfill_policy=SINGLE_RUN,
-    pool=WAREHOUSE_POOL,
-)
+@stage("load_messages", [spec(raw.MESSAGES, kinds=("sqlite", "ducklake"), partitions_def=HOURS)])
 def load_messages(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """Append every acknowledged message of the receipt hours that is not loaded yet."""
     start, end = window(context)

@@ -10,23 +10,20 @@ from gridtokenx_pipeline.domain.market import Rules, Tariff, clear, positions
 from gridtokenx_pipeline.warehouse import Replace
 
 from .. import watermarks
-from ..partitions import HOURS, SINGLE_RUN, window
+from ..partitions import HOURS, window
 from ..resources import Stores
-from ..specs import WAREHOUSE_POOL, result, spec
+from ..specs import result, spec, stage
 
 SETTLED = "settled"
 
 
-@dg.multi_asset(
-    name="clear_market",
-    specs=[
+@stage(
+    "clear_market",
+    [
         spec(market.INTERVALS, [core.ENERGY_5MIN], partitions_def=HOURS),
         spec(market.TRADES, [core.ENERGY_5MIN], partitions_def=HOURS),
         spec(market.GRID_SETTLEMENTS, [core.ENERGY_5MIN], partitions_def=HOURS),
     ],
-    partitions_def=HOURS,
-    backfill_policy=SINGLE_RUN,
-    pool=WAREHOUSE_POOL,
 )
 def clear_market(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[dg.MaterializeResult]:
     """Clear every interval of the event hours that is not settled yet."""

@@ -7,9 +7,10 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
+from ..lineage import model_lineage
 from ..partitions import DAYS, SINGLE_RUN, window
 from ..resources import Stores
-from ..specs import OWNERS, WAREHOUSE_POOL
+from ..specs import OWNERS, PERSONAL, PII, RETRY, STAGE, WAREHOUSE_POOL, retried_where_it_helps
 from . import project
 
 
@@ -30,10 +31,19 @@ class Translator(DagsterDbtTranslator):
         """Return the owners of everything here."""
         return OWNERS
 
+    def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return the stage, and whether rows are about a person's meter."""
+        personal = PERSONAL & set(dbt_resource_props["columns"])
+        own = super().get_tags(dbt_resource_props)
+        return {**own, STAGE: dbt_resource_props["schema"], PII: "personal" if personal else "none"}
+
 
 def build(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
     """Return the assets of the dbt project whose manifest this is."""
     translator = Translator()
+    lineages = {
+        unique: model_lineage(node, manifest) for unique, node in manifest["nodes"].items() if node["resource_type"] == "model"
+    }
 
     @dbt_assets(
         manifest=manifest,
@@ -42,7 +52,9 @@ def build(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
         partitions_def=DAYS,
         backfill_policy=SINGLE_RUN,
         pool=WAREHOUSE_POOL,
+        retry_policy=RETRY,
     )
+    @retried_where_it_helps
     def build_marts(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[Any]:
         start, end = window(context)
         # The warehouse's connection would hold a snapshot open beside dbt's own.
@@ -50,6 +62,15 @@ def build(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
         stores.warehouse.close()
         for event in project.build(stores.settings, start.date(), end.date()):
             message = DbtCoreCliEventMessage(raw_event=event, event_history_metadata={})
-            yield from message.to_default_asset_events(manifest, translator, context, project.target_dir(stores.settings))
+            for made in message.to_default_asset_events(manifest, translator, context, project.target_dir(stores.settings)):
+                yield _with_lineage(made, message, lineages)
 
     return build_marts
+
+
+def _with_lineage(made: Any, message: DbtCoreCliEventMessage, lineages: Mapping[str, dg.TableColumnLineage]) -> Any:
+    """Say of a built model which columns its columns are made of."""
+    unique = message.raw_event.get("data", {}).get("node_info", {}).get("unique_id")
+    if not isinstance(made, dg.Output | dg.AssetMaterialization) or unique not in lineages:
+        return made
+    return made.with_metadata({**made.metadata, "dagster/column_lineage": lineages[unique]})

@@ -11,23 +11,20 @@ from gridtokenx_pipeline.domain.settlement import plan
 from gridtokenx_pipeline.warehouse import Append, Replace, SetState
 
 from ..market.assets import SETTLED
-from ..partitions import HOURS, SINGLE_RUN, window
+from ..partitions import HOURS, window
 from ..resources import Stores
-from ..specs import WAREHOUSE_POOL, result, spec
+from ..specs import result, spec, stage
 
 CONFIRMED, FAILED = "confirmed", "failed"
 KINDS = {"memo": "memo"}
 
 
-@dg.multi_asset(
-    name="plan_settlement",
-    specs=[
+@stage(
+    "plan_settlement",
+    [
         spec(table, [core.ENERGY_5MIN, *market.TABLES, certificates.BUNDLES], partitions_def=HOURS)
         for table in (settlement.ITEMS, settlement.BATCHES)
     ],
-    partitions_def=HOURS,
-    backfill_policy=SINGLE_RUN,
-    pool=WAREHOUSE_POOL,
 )
 def plan_settlement(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[dg.MaterializeResult]:
     """Make one batch of every closed interval and declare the interval settled, in one transaction.
@@ -57,12 +54,8 @@ def plan_settlement(context: dg.AssetExecutionContext, stores: Stores) -> Iterat
     yield result(settlement.BATCHES, batches.rows, batches.changed, new_batches=batches.rows, intervals_settled=len(keys))
 
 
-@dg.multi_asset(
-    name="submit_batches",
-    specs=[spec(settlement.TRANSACTIONS, [settlement.BATCHES], kinds=("solana", "ducklake"), partitions_def=HOURS)],
-    partitions_def=HOURS,
-    backfill_policy=SINGLE_RUN,
-    pool=WAREHOUSE_POOL,
+@stage(
+    "submit_batches", [spec(settlement.TRANSACTIONS, [settlement.BATCHES], kinds=("solana", "ducklake"), partitions_def=HOURS)]
 )
 def submit_batches(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """Put every batch of the window that is not confirmed on chain, exactly once, and store the receipts.
