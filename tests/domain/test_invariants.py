@@ -7,6 +7,7 @@ import datetime as dt
 import polars as pl
 import pytest
 
+from gridtokenx_pipeline.domain.aggregate import rollup
 from gridtokenx_pipeline.domain.certificates import issue
 from gridtokenx_pipeline.domain.invariants import (
     VIOLATIONS,
@@ -309,3 +310,28 @@ def test_tampered_batch_is_caught(planned, changes, caught):
 
 def test_a_missing_item_is_caught(planned):
     assert names(settlement_violations(planned.items[1:], planned.batches)) >= {"item_count", "root", "leaf_order", "memo"}
+
+
+def test_hours_and_days_are_the_sums_of_what_is_finer(energy_frame):
+    midnight = START.replace(hour=0)
+    fine = energy_frame(
+        *({"interval_start": midnight + dt.timedelta(seconds=15 * n), "load_milli_wh": n} for n in range(5760)),
+        duration_s=15,
+        readings_expected=1,
+        readings_present=1,
+    )
+    frames = [fine]
+    for seconds in (300, 900, 3600, 86_400):
+        frames.append(rollup(frames[-1], seconds))
+    assert names(energy_violations(*frames)) == set()
+    assert names(energy_violations(*frames[:3], tampered(frames[3], 5, load_milli_wh=0))) == {"energy_1h_sum"}
+    assert names(energy_violations(*frames[:3], frames[3][1:], frames[4])) == {"energy_1h_sum", "energy_1d_sum"}
+    assert names(energy_violations(*frames[:4], tampered(frames[4], 0, load_milli_wh=0))) == {"energy_1d_sum"}
+
+
+def test_energy_below_zero_and_too_many_readings_are_caught(aggregated):
+    fine, middle, coarse = aggregated
+    below = [tampered(frame, 0, load_milli_wh=-5) for frame in aggregated]
+    assert "energy_negative" in names(energy_violations(*below))
+    more = tampered(middle, 0, readings_present=15, readings_estimated=6)
+    assert names(energy_violations(fine, more, coarse)) == {"energy_counts"}

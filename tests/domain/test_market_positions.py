@@ -78,3 +78,10 @@ def test_columns_are_those_promised_for_any_number_of_rows(energy_frame):
     assert positions(energy_frame({}), 100).schema == pl.Schema(POSITIONS)
     with pytest.raises(ContractViolation):
         positions(pl.DataFrame({"zone": ["a"]}), 100)
+
+
+def test_usable_estimates_make_an_interval_complete(energy_frame):
+    energy = energy_frame({}, {"meter_id": "M2"}, {"meter_id": "M3"}, readings_present=15)
+    energy = energy.with_columns(readings_estimated=pl.Series([5, 4, 0], dtype=pl.Int32))
+    assert positions(energy, 100)["complete"].to_list() == [True, False, False]
+    assert positions(energy, 95)["complete"].to_list() == [True, True, False]
