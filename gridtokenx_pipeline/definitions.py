@@ -31,7 +31,14 @@ from gridtokenx_pipeline.defs.sensors import build_sensors  # noqa: E402
 from gridtokenx_pipeline.defs.settlement import assets as settlement_assets  # noqa: E402
 from gridtokenx_pipeline.defs.settlement import checks as settlement_checks  # noqa: E402
 
-SUITES = [readings_checks.gx_readings, energy_checks.gx_energy_5min, market_checks.gx_trades, certificates_checks.gx_bundles]
+SUITES = [
+    *landing_checks.SUITES,
+    *readings_checks.SUITES,
+    *energy_checks.SUITES,
+    *market_checks.SUITES,
+    *certificates_checks.SUITES,
+    *settlement_checks.SUITES,
+]
 
 
 def build_definitions(stores: Stores | None = None) -> dg.Definitions:

@@ -15,7 +15,7 @@ from .specs import key
 if TYPE_CHECKING:
     import polars as pl
 
-    from gridtokenx_pipeline.quality.suites import SuiteOutcome
+    from gridtokenx_pipeline.quality.outcome import SuiteOutcome
 
 SHOWN = 20
 
@@ -89,19 +89,34 @@ def from_violations(
     )
 
 
-def from_suite(outcome: "SuiteOutcome") -> dg.AssetCheckResult:
-    """Return a check that passes when every expectation of a suite does."""
+def from_suite(outcome: "SuiteOutcome", **metadata: dg.MetadataValue | str) -> dg.AssetCheckResult:
+    """Return a check that passes when every expectation of a suite does; where only warnings fail, it warns and blocks nothing."""
     table = "\n".join(
-        ["| expectation | columns | unexpected |", "|---|---|---|"]
-        + [f"| {e.expectation} | {e.columns} | {e.unexpected} |" for e in outcome.failures]
+        ["| severity | expectation | columns | unexpected | error |", "|---|---|---|---|---|"]
+        + [f"| {f.severity} | {f.expectation} | {f.columns} | {f.unexpected} | {_cell(f.error)} |" for f in outcome.failures]
     )
+    rows = [
+        f"| {f.columns} | {_cell(', '.join(f'{name} {value}' for name, value in row.items()))} |"
+        for f in outcome.failures
+        for row in f.rows[:SHOWN]
+    ]
+    failed: dict[str, dg.MetadataValue] = {"failures": dg.MetadataValue.md(table)} if outcome.failures else {}
+    if rows:
+        failed["unexpected_rows"] = dg.MetadataValue.md("\n".join(["| columns | row |", "|---|---|", *rows]))
     return dg.AssetCheckResult(
         passed=outcome.success,
+        severity=dg.AssetCheckSeverity.ERROR if outcome.critical or outcome.success else dg.AssetCheckSeverity.WARN,
         metadata={
             "suite": outcome.suite,
             "rows": outcome.rows,
             "expectations": outcome.expectations,
             "failed": len(outcome.failures),
-            **({"failures": dg.MetadataValue.md(table)} if outcome.failures else {}),
+            **failed,
+            **metadata,
         },
     )
+
+
+def _cell(text: str) -> str:
+    """Text of the data in a Markdown table: no end of a cell or row in it."""
+    return " ".join(text.split()).replace("|", "\\|")

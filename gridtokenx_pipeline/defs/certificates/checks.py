@@ -8,8 +8,9 @@ import polars as pl
 from gridtokenx_pipeline.contracts import certificates, core, market
 from gridtokenx_pipeline.domain.invariants import certificate_violations
 
-from ..checks import from_suite, from_violations, hourly_check
+from ..checks import from_violations, hourly_check
 from ..market.assets import SETTLED
+from ..quality import gx_check
 from ..resources import Stores
 
 
@@ -37,13 +38,7 @@ def certificates_match_generation(stores: Stores, start: dt.datetime, end: dt.da
     )
 
 
-@hourly_check(
-    certificates.BUNDLES,
-    blocking=True,
-    description="Great Expectations suite of certificates.bundles.",
-)
-def gx_bundles(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
-    """Run the suite on the window."""
-    from gridtokenx_pipeline.quality import suites, tables
+gx_bundles = gx_check(certificates.BUNDLES, blocking=True)
+gx_events = gx_check(certificates.EVENTS)
 
-    return from_suite(suites.run(tables.BUNDLES, stores.warehouse.read_window(certificates.BUNDLES, start, end)))
+SUITES = [gx_bundles, gx_events]

@@ -9,6 +9,7 @@ from gridtokenx_pipeline.contracts import raw
 from ingest_server.landing.store import SegmentDamaged
 
 from ..checks import hourly_check
+from ..quality import gx_check
 from ..resources import Stores
 
 
@@ -54,6 +55,11 @@ def landing_is_readable(stores: Stores, start: dt.datetime, end: dt.datetime) ->
             "messages_missing_between": int((lost["mark"] - lost["messages"]).sum() or 0),
         },
     )
+
+
+gx_messages = gx_check(raw.MESSAGES, blocking=True)
+
+SUITES = [gx_messages]
 
 
 def _loaded(stores: Stores, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:

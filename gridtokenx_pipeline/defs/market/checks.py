@@ -9,7 +9,8 @@ from gridtokenx_pipeline.contracts import core, market
 from gridtokenx_pipeline.domain.invariants import market_violations
 from gridtokenx_pipeline.domain.market import positions
 
-from ..checks import from_suite, from_violations, hourly_check
+from ..checks import from_violations, hourly_check
+from ..quality import gx_check
 from ..resources import Stores
 from .assets import SETTLED
 
@@ -73,13 +74,8 @@ def settled_energy_unchanged(stores: Stores, start: dt.datetime, end: dt.datetim
     )
 
 
-@hourly_check(
-    market.TRADES,
-    blocking=True,
-    description="Great Expectations suite of market.trades.",
-)
-def gx_trades(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
-    """Run the suite on the window."""
-    from gridtokenx_pipeline.quality import suites, tables
+gx_intervals = gx_check(market.INTERVALS, blocking=True)
+gx_trades = gx_check(market.TRADES, blocking=True)
+gx_grid_settlements = gx_check(market.GRID_SETTLEMENTS, blocking=True)
 
-    return from_suite(suites.run(tables.TRADES, stores.warehouse.read_window(market.TRADES, start, end)))
+SUITES = [gx_intervals, gx_trades, gx_grid_settlements]

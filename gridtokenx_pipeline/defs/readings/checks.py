@@ -6,7 +6,8 @@ import dagster as dg
 
 from gridtokenx_pipeline.contracts import core
 
-from ..checks import from_suite, hourly_check
+from ..checks import hourly_check
+from ..quality import gx_check
 from ..resources import Stores
 
 ACCOUNTING = """
@@ -49,13 +50,11 @@ def every_reading_accounted_for(stores: Stores, start: dt.datetime, end: dt.date
     return dg.AssetCheckResult(passed=wrong == 0, metadata=counts)
 
 
-@hourly_check(
-    core.READINGS,
-    blocking=True,
-    description="Great Expectations suite of core.readings.",
-)
-def gx_readings(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
-    """Run the suite on the window."""
-    from gridtokenx_pipeline.quality import suites, tables
+gx_reading_types = gx_check(core.READING_TYPES)
+gx_readings = gx_check(core.READINGS, blocking=True)
+gx_rejected_readings = gx_check(core.REJECTED_READINGS)
+gx_telemetry = gx_check(core.TELEMETRY)
+gx_message_outcomes = gx_check(core.MESSAGE_OUTCOMES, blocking=True)
+gx_der_documents = gx_check(core.DER_DOCUMENTS)
 
-    return from_suite(suites.run(tables.READINGS, stores.warehouse.read_window(core.READINGS, start, end)))
+SUITES = [gx_reading_types, gx_readings, gx_rejected_readings, gx_telemetry, gx_message_outcomes]

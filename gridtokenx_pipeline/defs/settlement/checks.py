@@ -9,6 +9,7 @@ from gridtokenx_pipeline.contracts import settlement
 from gridtokenx_pipeline.domain.invariants import settlement_violations
 
 from ..checks import from_violations, hourly_check
+from ..quality import gx_check
 from ..resources import Stores
 from .assets import CONFIRMED
 
@@ -53,3 +54,8 @@ def receipts_match_chain(stores: Stores, start: dt.datetime, end: dt.datetime) -
         passed=not problems,
         metadata={"batches": len(batches), "confirmed": len(confirmed), "problems": dg.MetadataValue.json(problems[:20])},
     )
+
+
+gx_batches = gx_check(settlement.BATCHES, blocking=True)
+
+SUITES = [gx_batches]
