@@ -16,13 +16,14 @@ import dagster as dg
 import duckdb
 import sqlalchemy.exc
 
+from gridtokenx_pipeline import config
 from gridtokenx_pipeline.contracts import Table, core
 
 from .lineage import column_lineage
 from .partitions import CHUNKED
 
 OWNERS = ["team:pipeline"]
-STAGE, PII = "stage", "pii"
+STAGE, PII, ZONE = "stage", "pii", "zone"
 WAREHOUSE_POOL = "warehouse"
 
 # 5, 10 and 20 seconds, more or less: what does not pass in that time is for the next tick.
@@ -52,10 +53,19 @@ def key(table: Table) -> dg.AssetKey:
 
 
 def tags(table: Table) -> dict[str, str]:
-    """Return the stage that fills `table`, and whether its rows are about a person's meter."""
+    """Return the tags of the asset of `table`."""
     stage = _STAGES.get(table, "landing" if table.schema == "raw" else table.schema)
-    personal = any(column.name in PERSONAL for column in table.columns)
-    return {STAGE: stage, PII: "personal" if personal else "none"}
+    return tags_of(stage, (column.name for column in table.columns))
+
+
+def tags_of(stage: str, columns: Iterable[str]) -> dict[str, str]:
+    """Return the stage that fills an asset, the zone of this code location, and whether its rows are about a person's meter."""
+    return {STAGE: stage, ZONE: _zone(), PII: "none" if PERSONAL.isdisjoint(columns) else "personal"}
+
+
+@functools.cache
+def _zone() -> str:
+    return config.load().zone
 
 
 def spec(

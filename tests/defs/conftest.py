@@ -56,12 +56,13 @@ def definitions(tmp_path_factory: pytest.TempPathFactory, campus_config: Path):
         import dagster as dg
 
         from gridtokenx_pipeline.definitions import SUITES, build_definitions
+        from gridtokenx_pipeline.defs.freshness import FRESHNESS
         from gridtokenx_pipeline.defs.jobs import LANDED, SETTLED
         from gridtokenx_pipeline.defs.resources import Stores
 
         built = build_definitions(Stores(data=str(data), config=str(campus_config)))
         assets = (LANDED | SETTLED).resolve(built.resolve_asset_graph())
-        checks = dg.AssetSelection.checks_for_assets(*assets) - dg.AssetSelection.checks(*SUITES)
+        checks = dg.AssetSelection.checks_for_assets(*assets) - dg.AssetSelection.checks(*SUITES, *FRESHNESS)
         jobs = [
             dg.define_asset_job("audit", checks),
             dg.define_asset_job("settle_unchecked", SETTLED.without_checks()),

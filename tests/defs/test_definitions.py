@@ -52,7 +52,8 @@ def described(definitions: dg.Definitions) -> dict[str, Any]:
             "group": node.group_name,
             "deps": sorted(parent.to_user_string() for parent in node.parent_keys),
             "partitions": type(node.partitions_def).__name__ if node.partitions_def else None,
-            "single_run_backfill": bool(node.backfill_policy and node.backfill_policy.max_partitions_per_run is None),
+            "partitions_per_run": node.backfill_policy and node.backfill_policy.max_partitions_per_run,
+            "tags": {name: value for name, value in node.tags.items() if not name.startswith("dagster/")},
             "pools": sorted(node.pools or []),
             "checks": {
                 name: {"blocking": graph.get_check_spec(dg.AssetCheckKey(key, name)).blocking}
@@ -80,5 +81,8 @@ def described(definitions: dg.Definitions) -> dict[str, Any]:
             s.name: {"job": s.job_name, "cron": s.cron_schedule, "timezone": s.execution_timezone}
             for s in repository.schedule_defs
         },
-        "sensors": {s.name: {"job": s.job_name, "seconds": s.minimum_interval_seconds} for s in repository.sensor_defs},
+        "sensors": {
+            s.name: {"jobs": sorted(target.job_name for target in s.targets), "seconds": s.minimum_interval_seconds}
+            for s in repository.sensor_defs
+        },
     }

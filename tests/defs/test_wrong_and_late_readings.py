@@ -10,7 +10,6 @@ import pytest
 from line_campus import GENERATION, START, STEP, Message, with_values
 
 from gridtokenx_pipeline.contracts import certificates, core, market, settlement
-from gridtokenx_pipeline.warehouse import Append
 from ieee2030_5.xml import encode
 
 FAULTS = ("out_of_range", "register_decreased", "negative", "unknown_unit", "reading_type_unknown", "future")
@@ -116,59 +115,3 @@ def test_late_readings_leave_what_is_settled_untouched_and_warn(late):
     assert {run.checks[name].severity for name in run.failed_checks()} == {dg.AssetCheckSeverity.WARN}
     assert run.metadata("settled_energy_unchanged")["positions_differing"] == 2
     assert run.metadata("settled_energy_unchanged")["intervals"] == [str(START)]
-
-
-def test_the_sensor_requests_exactly_the_touched_hour_once(late, disturbed):
-    repository = late.definitions.get_repository_def()
-    sensor = repository.get_sensor_def("late_readings")
-
-    def look(campus, cursor=None):
-        with dg.build_sensor_context(
-            instance=late.instance, cursor=cursor, resources={"stores": campus.stores()}, repository_def=repository
-        ) as context:
-            ticked = sensor.evaluate_tick(context)
-        return ticked.run_requests, ticked.cursor or cursor, ticked.skip_message
-
-    requests, cursor, _ = look(late)
-    assert [r.partition_key for r in requests] == ["2026-01-15-18:00"]
-    # The repeated readings of the same messages are duplicates; the newest accepted one is the correction.
-    assert dt.datetime.fromisoformat(cursor) == RECEIVED_LATE + dt.timedelta(seconds=3)
-    requests, again, skipped = look(late, cursor)
-    assert (requests, again, skipped) == ([], cursor, "no late readings")
-    requests, cursor, skipped = look(disturbed)
-    assert (requests, cursor, skipped) == ([], None, "no late readings")
-
-
-def test_the_sensor_skips_where_there_is_no_warehouse(enrolled):
-    sensor = enrolled.definitions.get_repository_def().get_sensor_def("late_readings")
-    with dg.build_sensor_context(instance=enrolled.instance, resources={"stores": enrolled.stores()}) as context:
-        ticked = sensor.evaluate_tick(context)
-    assert ticked.run_requests == []
-    assert "no warehouse" in ticked.skip_message
-
-
-def test_the_sensor_leaves_to_the_tick_what_the_tick_covers(disturbed, copied):
-    """The tick reads the current hour and the one before it; readings of those are not late."""
-    campus = copied(disturbed)
-    repository = campus.definitions.get_repository_def()
-    (template,) = campus.read(core.READINGS).head(1).to_dicts()
-    evening = START.replace(hour=20, minute=0)
-    cases = [(1, "still the same hour"), (61, "the hour before"), (121, "late"), (181, "later")]
-    rows = [
-        template
-        | {
-            "interval_start": evening - dt.timedelta(minutes=minutes),
-            "received_at": evening - dt.timedelta(seconds=1),
-            "message_id": text,
-        }
-        for minutes, text in cases
-    ]
-    frame = core.READINGS.conform(pl.DataFrame(rows, schema=core.READINGS.frame_schema()))
-    with campus.writer() as warehouse:
-        warehouse.commit(Append(core.READINGS, frame))
-    with dg.build_sensor_context(
-        instance=campus.instance, resources={"stores": campus.stores()}, repository_def=repository
-    ) as context:
-        ticked = repository.get_sensor_def("late_readings").evaluate_tick(context)
-    # Received at 19:59:59, of which the tick covers 18:00 and 19:00.
-    assert [request.partition_key for request in ticked.run_requests] == ["2026-01-15-16:00", "2026-01-15-17:00"]

@@ -10,7 +10,7 @@ from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 from ..lineage import model_lineage
 from ..partitions import DAYS, SINGLE_RUN, window
 from ..resources import Stores
-from ..specs import OWNERS, PERSONAL, PII, RETRY, STAGE, WAREHOUSE_POOL, retried_where_it_helps
+from ..specs import OWNERS, RETRY, WAREHOUSE_POOL, retried_where_it_helps, tags_of
 from . import project
 
 
@@ -32,10 +32,9 @@ class Translator(DagsterDbtTranslator):
         return OWNERS
 
     def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
-        """Return the stage, and whether rows are about a person's meter."""
-        personal = PERSONAL & set(dbt_resource_props["columns"])
+        """Return the tags of every asset here."""
         own = super().get_tags(dbt_resource_props)
-        return {**own, STAGE: dbt_resource_props["schema"], PII: "personal" if personal else "none"}
+        return {**own, **tags_of(dbt_resource_props["schema"], dbt_resource_props["columns"])}
 
 
 def build(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
