@@ -9,7 +9,23 @@ import sys
 
 import typer
 
-from . import bench, certs, demo, devnet, events, gateway, ingest, simulate, status, warehouse
+from . import (
+    bench,
+    certs,
+    demo,
+    devnet,
+    edit,
+    energy,
+    events,
+    gateway,
+    ingest,
+    maintenance,
+    privacy,
+    reprocess,
+    simulate,
+    status,
+    warehouse,
+)
 
 app = typer.Typer(
     name="gridtokenx",
@@ -27,6 +43,12 @@ app.add_typer(gateway.app, name="gateway")
 app.add_typer(events.app, name="events")
 app.add_typer(simulate.app, name="simulate")
 app.command("devnet")(devnet.devnet)
+app.add_typer(edit.app, name="edit")
+app.command("energy")(energy.energy)
+app.command("reprocess")(reprocess.reprocess)
+app.command("backfill")(reprocess.backfill)
+app.add_typer(maintenance.app, name="maintenance")
+app.add_typer(privacy.app, name="owners")
 app.command("sql")(warehouse.sql)
 app.command("shell")(warehouse.shell)
 app.command("dictionary")(warehouse.dictionary)

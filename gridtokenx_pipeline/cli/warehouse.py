@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from . import options
+from . import options, tables
 
 
 def sql(
@@ -18,14 +15,13 @@ def sql(
     data: options.Data = None,
     config: options.Config = None,
     json_: options.Json = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    csv: options.Csv = False,
 ) -> None:
     """Run a query and print its rows as a table, JSON or CSV.
 
     Example: gridtokenx sql "select meter_id, sum(generation_wh) as wh from core.energy_5min group by all order by wh desc"
     """
     import duckdb
-    import polars as pl
 
     from gridtokenx_pipeline.warehouse import Warehouse
 
@@ -37,27 +33,7 @@ def sql(
         except duckdb.Error as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(2) from None
-    if csv:
-        # CSV knows neither bytes (message bodies) nor lists and structs.
-        odd = [name for name, dtype in frame.schema.items() if dtype == pl.Binary or dtype.is_nested()]
-        frame.with_columns(
-            pl.Series(name, [_text(value) for value in frame[name].to_list()], pl.String) for name in odd
-        ).write_csv(sys.stdout)
-    elif json_:
-        typer.echo(json.dumps(frame.to_dicts(), default=_text, indent=2))
-    else:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else -1
-        with pl.Config(tbl_rows=200, tbl_cols=-1, tbl_hide_dataframe_shape=True, fmt_str_lengths=80, tbl_width_chars=width):
-            typer.echo(str(frame))
-
-
-def _text(value: Any) -> str | None:
-    """A value of a cell as text: bytes as the UTF-8 they nearly always are, lists and structs as JSON."""
-    if value is None:
-        return None
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "backslashreplace")
-    return json.dumps(value, default=_text) if isinstance(value, list | dict) else str(value)
+    tables.show(frame, json_=json_, csv=csv)
 
 
 def shell(data: options.Data = None, config: options.Config = None) -> None:

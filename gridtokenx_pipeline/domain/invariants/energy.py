@@ -42,6 +42,31 @@ def energy_violations(
     return collected(found)
 
 
+def day_violations(energy_1h: pl.DataFrame, energy_1d: pl.DataFrame) -> pl.DataFrame:
+    """Return where core.energy_1d of whole days is not the sum of core.energy_1h, as `energy_1d_sum`, or cannot be."""
+    return collected([*_disagreements("energy_1d_sum", energy_1h, energy_1d, 86_400), *_impossible(energy_1d)])
+
+
+def register_violations(energy: pl.DataFrame) -> pl.DataFrame:
+    """Return where the energy of an interval is not what its register rose by since the interval before (`energy_register`).
+
+    `energy` is of any level. Only intervals that follow each other, both with a register, are compared: a rollover,
+    another meter, an edit and energy that the registers do not bound show here.
+    """
+    rows = energy.sort("meter_id", "interval_start")
+    follows = (pl.col("interval_start") - pl.duration(seconds="duration_s")) == pl.col("interval_start").shift(1).over("meter_id")
+    found = []
+    for channel in core.ENERGY_CHANNELS:
+        name, register = f"{channel}_milli_wh", f"{channel}_register_milli_wh"
+        risen = (pl.col(register) - pl.col(register).shift(1).over("meter_id")).alias("risen")
+        broken = rows.with_columns(risen).filter(
+            follows & pl.col("risen").is_not_null() & pl.col("risen").ne_missing(pl.col(name))
+        )
+        text = "{} " + name + " is {}, its register rose by {}"
+        found.append(violations("energy_register", broken, text, "meter_id", name, "risen"))
+    return collected(found)
+
+
 def _impossible(energy: pl.DataFrame) -> list[pl.DataFrame]:
     counted = pl.col("readings_present") + pl.col("readings_estimated")
     more = energy.filter(counted > pl.col("readings_expected"))

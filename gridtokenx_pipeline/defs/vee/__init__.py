@@ -1,0 +1,1 @@
+"""Validation of intervals, estimation and editing, by event hour."""
