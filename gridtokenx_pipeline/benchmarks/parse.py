@@ -30,10 +30,11 @@ def run(messages: int = 2000) -> dict[str, Any]:
     from lxml import etree
 
     from gridtokenx_pipeline.domain.parse import parse_messages
+    from gridtokenx_pipeline.domain.thresholds import Ratings, ratings_frame
     from gridtokenx_pipeline.domain.vee import Rules, validate
 
     ids = [f"BENCH_{number:03d}" for number in range(_METERS)]
-    meters = pl.DataFrame({"meter_id": ids, "rated_kw": 50, "battery_kwh": 30, "baseline_kw": 40})
+    meters = ratings_frame(Ratings(meter, "academic", 50, 30, 40) for meter in ids)
     types = parse_messages(_frame([_declaration(meter) for meter in range(_METERS)], ids, _START)).reading_types
     bodies = [_post(number % _METERS, number // _METERS) for number in range(messages)]
     frame = _frame(bodies, ids, _START + _INTERVAL_S)

@@ -31,7 +31,8 @@ class Reason(StrEnum):
     BAD_VALUE = "bad_value", "The value is no whole number within Int48, or not a whole number of milli-watt-hours."
     BAD_INTERVAL = (
         "bad_interval",
-        "The time period is missing, unreadable, longer than a day, or does not start at a multiple of its length.",
+        "The time period is missing, unreadable, longer than a day, or starts further from a multiple of its length than "
+        "vee.clock_snap_s.",
     )
     STORAGE_IN_GENERATION = (
         "storage_in_generation",
@@ -41,20 +42,37 @@ class Reason(StrEnum):
         "not_a_total",
         "The reading is the share of a consumption block or tariff tier, which is part of another reading.",
     )
-    READING_TYPE_UNKNOWN = "reading_type_unknown", "No ReadingType was declared for the MirrorMeterReading up to this message."
+    READING_TYPE_UNKNOWN = (
+        "reading_type_unknown",
+        "No ReadingType was declared for the MirrorMeterReading up to this message, nor within vee.late_type_s after it.",
+    )
     UNKNOWN_UNIT = (
         "unknown_unit",
         "The ReadingType has no unit, a unit code outside the standard, or a multiplier outside 10^-9 to 10^9.",
     )
     UNKNOWN_CHANNEL = "unknown_channel", "Energy that neither description nor role and flow direction assign to a channel."
     UNKNOWN_METER = "unknown_meter", "The meter has no ratings in the configuration, so its energy cannot be checked."
-    UNPAIRED_REGISTER = "unpaired_register", "A register without interval energy and without a register one interval earlier."
+    UNPAIRED_REGISTER = (
+        "unpaired_register",
+        "A register without interval energy and without a register of the same device one interval earlier.",
+    )
     FUTURE = "future", "The interval ends further after the receipt than clocks may differ."
-    NEGATIVE = "negative", "Energy or register below zero; direction is told by the channel."
+    NEGATIVE = (
+        "negative",
+        "Energy or register below zero, beyond the own use of an inverter: a wrong sign or CT; direction is told by the channel.",
+    )
     OUT_OF_RANGE = "out_of_range", "More than the meter's ratings allow, or a state of charge outside 0 to 100 %."
-    REGISTER_DECREASED = "register_decreased", "The cumulative register is lower than an earlier one of the meter and channel."
+    REGISTER_DECREASED = (
+        "register_decreased",
+        "The cumulative register is lower than the one before it, and neither a rollover nor a meter swap explains it.",
+    )
     OVERRULED = (
         "overruled",
         "A reading of the legacy gateway for an interval that the meter had reported through IEEE 2030.5, which counts.",
+    )
+    LOWER_QUALITY = (
+        "lower_quality",
+        "Another value for an interval, marked by its device as estimated, questionable or projected, after one that was not; "
+        "the better one stays.",
     )
     DUPLICATE = "duplicate", "The same value was accepted for the same interval before; the first stays."

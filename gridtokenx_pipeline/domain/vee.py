@@ -1,243 +1,249 @@
-"""Validation: wire readings in; accepted, rejected and telemetry rows out, each reading in exactly one of them.
+"""Validation at receipt: wire readings in; accepted, rejected and telemetry rows out, each reading in exactly one of them.
 
-The order: type (`classify`), merge (`merge`), interval and clock, completion of lone registers, sign and ratings, order of
-registers (`checks`), the legacy gateway against IEEE 2030.5, duplicates and versions (`versions`). A reading fails at most once.
-Results depend on what was received and in which order (received_at, message_id), never on the order of rows: frames come out
-sorted by key.
+The order: type (`classify`), merge (`merge`), interval and clock, sign and ratings (`checks`), order and completion of registers,
+the legacy gateway against IEEE 2030.5 (`registers`), duplicates, quality and versions (`versions`). A reading fails at most once.
+Results depend on what was received and in which order (received_at, message_id), never on the order of rows or on how receipts
+are cut into batches: frames come out sorted by key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
-from gridtokenx_pipeline.contracts.core import MESSAGE_OUTCOMES, READING_TYPES, READINGS, REJECTED_READINGS, TELEMETRY
-from gridtokenx_pipeline.contracts.table import Table
-from gridtokenx_pipeline.domain.channels import STATE_OF_CHARGE
-from gridtokenx_pipeline.domain.checks import Rules, limit_milli, meter_bounds, placement, plausibility, register_floor
-from gridtokenx_pipeline.domain.classify import REGISTER, classify, receipt_order, typed
-from gridtokenx_pipeline.domain.classify import TELEMETRY as TELEMETRY_FORM
-from gridtokenx_pipeline.domain.merge import CANDIDATE, candidates, complete_registers
+from gridtokenx_pipeline.contracts.core import READING_TYPES, READINGS
+from gridtokenx_pipeline.domain import marks, registers
+from gridtokenx_pipeline.domain.checks import Rules, bounds, placement, plausibility, snap
+from gridtokenx_pipeline.domain.classify import TELEMETRY, Types, classify, typed
+from gridtokenx_pipeline.domain.findings import VALID
+from gridtokenx_pipeline.domain.merge import CANDIDATE, candidates
+from gridtokenx_pipeline.domain.numbers import channel_number, meter_of, numbered, receipt_order, series_number, take
+from gridtokenx_pipeline.domain.outcomes import (
+    Batch,
+    Validated,
+    as_rejected,
+    duplicate_detail,
+    energy_detail,
+    finish,
+    interval_detail,
+    register_detail,
+)
 from gridtokenx_pipeline.domain.parse import Parsed
-from gridtokenx_pipeline.domain.reasons import Reason
-from gridtokenx_pipeline.domain.versions import KEY, number_versions
-from ingest_server.gateway.documents import NO_DEVICE
+from gridtokenx_pipeline.domain.versions import number_versions
 
-VALID, QUESTIONABLE, DERIVED = 1, 16, 32
+__all__ = ["VALID", "Rules", "Validated", "validate"]
 
-_REJECTED = ["seq", "meter_id", "channel", "interval_start", "reason", "detail", "mmr_mrid", "position", "parts"]
+# Registers that came alone, were refused, and may be the beginning of the next: core.rejected_readings of these reasons.
+WAITING_COLUMNS = (
+    "message_id",
+    "received_at",
+    "device_lfdi",
+    "meter_id",
+    "channel",
+    "interval_start",
+    "reason",
+    "detail",
+    "parts",
+)
 
 
-@dataclass(frozen=True)
-class Validated:
-    """Frames of the contracts core.readings, core.rejected_readings, core.telemetry and core.message_outcomes."""
-
-    readings: pl.DataFrame
-    rejected: pl.DataFrame
-    telemetry: pl.DataFrame
-    outcomes: pl.DataFrame
-
-
-def validate(parsed: Parsed, known_types: pl.DataFrame, prior: pl.DataFrame, meters: pl.DataFrame, rules: Rules) -> Validated:
+def validate(
+    parsed: Parsed,
+    known_types: pl.DataFrame,
+    prior: pl.DataFrame,
+    meters: pl.DataFrame,
+    rules: Rules,
+    refused: pl.DataFrame | None = None,
+) -> Validated:
     """Validate what `parse_messages` read.
 
-    `known_types`: core.reading_types rows received before; rows of the same messages do no harm. `prior`: core.readings rows
-    accepted from earlier receipts, at least those of the same meter, channel and interval, and the last register before.
-    `meters`: meter_id (String), rated_kw, battery_kwh, baseline_kw (numbers), one row a meter.
+    `known_types`: core.reading_types rows of other receipts, earlier ones and those of up to `rules.late_type_s` later; rows
+    of the same messages do no harm. `prior`: core.readings rows accepted from earlier receipts, at least those that share or
+    adjoin an interval of these, and the last register before. `meters`: `domain.thresholds.ratings_frame`. `refused`: rows of
+    core.rejected_readings of earlier receipts with the device_lfdi of their message (WAITING_COLUMNS), at least those of
+    `registers.WAITS` that end where an interval of these starts.
 
     For every message readings_total = accepted + rejected + telemetry, counted in parts. A message that could not be read has one
     rejected row with parts 0.
     """
-    documents = parsed.documents
-    prior = prior.select(list(READINGS.frame_schema()))
-    known_types = known_types.select(list(READING_TYPES.frame_schema()))
-    order = receipt_order(documents, known_types, parsed.reading_types, prior)
-    headers = documents.join(order, on="message_id")
-    declared = pl.concat([parsed.reading_types, known_types]).unique(list(READING_TYPES.key), keep="first", maintain_order=True)
-    types = typed(declared, order)
-    wire = parsed.wire.join(headers.select("message_id", "seq"), on="message_id")
-    classified = classify(wire, types)
-
-    believed = classified.filter(pl.col("reason").is_null())
-    telemetry = believed.filter(pl.col("form") == TELEMETRY_FORM)
-    old = _as_candidates(prior, order)
-    rows = candidates(believed.filter(pl.col("form") != TELEMETRY_FORM), types, rules.interval_s)
-    accepted, refused = _check(rows, old, headers, meter_bounds(meters, rules), rules, _gateway(headers, prior, order))
-    rejected = pl.concat([_refused_messages(headers), _refused_wire(classified), refused])
-    return _conform(parsed, headers, accepted, rejected, telemetry)
+    batch = _number(parsed, known_types, prior, meters, refused)
+    readings, unclassified = classify(parsed.wire, batch.numbers, batch.types, rules.late_type_s)
+    measured = readings["form"] != TELEMETRY
+    if measured.all():
+        telemetry = readings.clear()
+    else:
+        telemetry, readings = readings.filter(~measured), readings.filter(measured)
+    rows = candidates(readings, batch.types, rules.interval_s)
+    accepted, rejected = _check(rows, batch, rules)
+    return finish(parsed, batch, accepted, rejected, unclassified, telemetry)
 
 
-def _as_candidates(prior: pl.DataFrame, order: pl.DataFrame) -> pl.DataFrame:
-    start = pl.col("interval_start").dt.epoch("s")
-    length = pl.col("duration_s").cast(pl.Int64)
+def _number(
+    parsed: Parsed, known_types: pl.DataFrame, prior: pl.DataFrame, meters: pl.DataFrame, refused: pl.DataFrame | None
+) -> Batch:
+    """Number messages, meters, devices and series, and take what was known before along."""
+    documents, wire = parsed.documents, parsed.wire
+    refused = _waiting(refused)
+    order = receipt_order(documents, known_types, parsed.reading_types, prior, refused)
+    headers = documents.join(order.select("message_id", "seq", "received_s"), on="message_id", maintain_order="left", how="left")
+    meters = meters.sort("meter_id")
+    declared = pl.concat([f.select(list(READING_TYPES.frame_schema())) for f in (parsed.reading_types, known_types)])
+    declared = declared.unique(list(READING_TYPES.key), keep="first", maintain_order=True)
+    devices = pl.concat([headers["device_lfdi"], declared["device_lfdi"]]).unique()
+    device = pl.DataFrame({"device_lfdi": devices}).with_row_index("device")
+    types = typed(declared, order, device)
+
+    first = wire.select(
+        ((pl.col("message_id") != pl.col("message_id").shift(1)) | (pl.col("meter_id") != pl.col("meter_id").shift(1)))
+        .fill_null(True)
+        .alias("first")
+    ).to_series()
+    runs = wire.filter(first).select("message_id", "meter_id")
+    header = headers.join(device, on="device_lfdi", how="left", maintain_order="left").select(
+        "message_id", "seq", "received_s", "device"
+    )
+    names = pl.concat([runs["meter_id"], headers["meter_id"]]).unique()
+    names = names.filter(~names.is_in(meters["meter_id"].implode())).sort()
+    names = pl.concat([meters["meter_id"], names.cast(pl.String)])
+    runs = runs.join(header, on="message_id", how="left", maintain_order="left").with_columns(
+        numbered(runs["meter_id"], names).alias("meter")
+    )
+    runs = runs.with_columns((pl.col("seq") * (len(names) + 1) + pl.col("meter")).alias("unit"))
+    # Numbers close together, so that they fit beside a channel and a moment.
+    runs = runs.with_columns(pl.col("unit").rank("dense").cast(pl.Int64))
+    run = first.cast(pl.UInt32).cum_sum() - 1
+    return Batch(
+        order=order,
+        headers=headers,
+        meters=names,
+        known_meters=len(meters),
+        types=types,
+        bounds=bounds(meters),
+        numbers=take(runs.select("seq", "received_s", "device", "meter", "unit"), run),
+        old=_as_candidates(prior, order, names[: len(meters)]),
+        waiting=_as_waiting(refused, order, names[: len(meters)]),
+    )
+
+
+def _as_candidates(prior: pl.DataFrame, order: pl.DataFrame, meters: pl.Series) -> pl.DataFrame:
+    start, length = pl.col("interval_start").dt.epoch("s"), pl.col("duration_s").cast(pl.Int64)
     known = {
+        "series": series_number(pl.col("meter"), channel_number()),
         "start_s": start,
         "length_s": length,
         "end_s": start + length,
         "energy": pl.coalesce("energy_milli_wh", (pl.col("state_of_charge_pct") * 100).cast(pl.Int64)),
         "register": pl.col("register_milli_wh"),
-        "form": pl.lit("prior"),
+        "lone": pl.lit(False),
         "derived": pl.lit(False),
         "position": pl.lit(0),
-        "mmr_mrid": pl.lit(None),
+        "row": pl.lit(None),
+        "register_type": pl.lit(None),
+        "findings": pl.lit(0),
     }
-    frame = prior.join(order, on="message_id", how="left")
+    prior = prior.select(list(READINGS.frame_schema())).with_columns(numbered(prior["meter_id"], meters).alias("meter"))
+    frame = prior.filter(pl.col("meter") < len(meters)).join(order.select("message_id", "seq"), on="message_id", how="left")
     return frame.select(*(known.get(name, pl.col(name)).cast(kind).alias(name) for name, kind in CANDIDATE.items()), "version")
 
 
-def _check(
-    rows: pl.DataFrame, old: pl.DataFrame, headers: pl.DataFrame, bounds: pl.DataFrame, rules: Rules, gateway: pl.Series
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Accepted rows (CANDIDATE, version, conflict) and rejected ones (_REJECTED)."""
-    known = pl.col("meter_id").is_in(bounds["meter_id"].unique().implode())
-    rows = rows.join(headers.select("seq", "received_at"), on="seq").with_columns(known.alias("known_meter"))
-    rows, misplaced = _split(rows.with_columns(placement(rules).alias("reason")), lambda: _interval_detail(rules))
-    rows = rows.select(list(CANDIDATE))
-    lone = pl.col("form") == REGISTER
-    own, implausible = _split(_with_plausibility(rows.filter(~lone), bounds), _energy_detail)
-    # Registers wait until implausible energies are out, so that none of those completes them.
-    completed = complete_registers(rows.filter(lone), own.select(list(CANDIDATE)), old.select(list(CANDIDATE)))
-    completed, unpaired = _split(_with_plausibility(completed, bounds), _energy_detail)
-    rows = pl.concat([own.select(list(CANDIDATE)), completed.select(list(CANDIDATE))])
-
-    decreased = pl.when(pl.col("register") < pl.col("floor")).then(pl.lit(Reason.REGISTER_DECREASED.value))
-    rows, fallen = _split(register_floor(rows, old).with_columns(decreased.alias("reason")), _register_detail)
-    rows, overruled = _overrule(rows.select(list(CANDIDATE)), old, gateway)
-    numbered = number_versions(rows, old)
-    repeated = pl.when("duplicate").then(pl.lit(Reason.DUPLICATE.value))
-    rows, duplicates = _split(numbered.with_columns(repeated.alias("reason")), _duplicate_detail)
-    return rows, pl.concat([misplaced, implausible, unpaired, fallen, overruled, duplicates])
+def _waiting(refused: pl.DataFrame | None) -> pl.DataFrame:
+    schema: dict[str, Any] = dict.fromkeys(WAITING_COLUMNS, pl.String) | {
+        "received_at": pl.Datetime("us", "UTC"),
+        "interval_start": pl.Datetime("us", "UTC"),
+        "parts": pl.Int32,
+    }
+    if refused is None:
+        return pl.DataFrame(schema=schema)
+    told = pl.col("interval_start").is_not_null() & pl.col("channel").is_not_null() & (pl.col("parts") == 1)
+    return refused.select(list(schema)).filter(told & pl.col("reason").is_in(registers.WAITS))
 
 
-def _gateway(headers: pl.DataFrame, prior: pl.DataFrame, order: pl.DataFrame) -> pl.Series:
-    """The numbers (seq) of messages that came through the legacy gateway."""
-    both = pl.concat([frame.select("message_id", "device_lfdi") for frame in (headers, prior)]).unique("message_id")
-    return both.filter(pl.col("device_lfdi") == NO_DEVICE).join(order, on="message_id")["seq"]
-
-
-def _overrule(rows: pl.DataFrame, old: pl.DataFrame, gateway: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Refuse what the gateway says of an interval that was reported by IEEE 2030.5 before; the other way round is a version."""
-    legacy = pl.col("seq").is_in(gateway.implode())
-    seen = pl.concat([old.select(*KEY, "seq"), rows.select(*KEY, "seq")]).filter(~legacy)
-    first = seen.group_by(KEY).agg(pl.col("seq").min().alias("reported"))
-    late = legacy & (pl.col("reported") < pl.col("seq"))
-    known = rows.join(first, on=KEY, how="left").with_columns(pl.when(late).then(pl.lit(Reason.OVERRULED.value)).alias("reason"))
-    rows, overruled = _split(known.drop("reported"), _duplicate_detail)
-    return rows.select(list(CANDIDATE)), overruled
-
-
-def _with_plausibility(rows: pl.DataFrame, bounds: pl.DataFrame) -> pl.DataFrame:
-    return rows.join(bounds, on=["meter_id", "channel"], how="left").with_columns(plausibility().alias("reason"))
-
-
-def _split(rows: pl.DataFrame, detail: Callable[[], pl.Expr]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows without reason, and the others in the columns of `_REJECTED`."""
-    passed = pl.col("reason").is_null()
-    failed = rows.filter(~passed).with_columns(detail().alias("detail"), _moment("start_s").alias("interval_start"))
-    return rows.filter(passed).drop("reason"), failed.select(_REJECTED)
-
-
-def _moment(seconds: str) -> pl.Expr:
-    return pl.from_epoch(pl.col(seconds) * 1_000_000, "us").cast(pl.Datetime("us", "UTC"))
-
-
-def _interval_detail(rules: Rules) -> pl.Expr:
-    return pl.format(
-        "interval of {} s from {}, received {}, tolerance {} s, meter {}",
-        "length_s",
-        _moment("start_s").dt.strftime("%FT%TZ"),
-        pl.col("received_at").dt.strftime("%FT%TZ"),
-        pl.lit(rules.future_tolerance_s),
-        "meter_id",
+def _as_waiting(refused: pl.DataFrame, order: pl.DataFrame, meters: pl.Series) -> pl.DataFrame:
+    """The refused registers in the schema `registers.WAITING`; their detail says what they were."""
+    frame = refused.with_columns(
+        numbered(refused["meter_id"], meters).alias("meter"),
+        pl.col("detail").str.extract(r"register (\d+) mWh", 1).cast(pl.Int64, strict=False).alias("register"),
+        pl.col("detail").str.extract(r" in (\d+) s$", 1).cast(pl.Int64, strict=False).alias("length_s"),
+    ).filter((pl.col("meter") < len(meters)) & pl.col("register").is_not_null() & pl.col("length_s").is_not_null())
+    return frame.join(order.select("message_id", "seq"), on="message_id").select(
+        "seq",
+        series_number(pl.col("meter"), channel_number()).alias("series"),
+        (pl.col("interval_start").dt.epoch("s") + pl.col("length_s")).alias("end_s"),
+        "register",
     )
 
 
-def _energy_detail() -> pl.Expr:
-    energy, register = pl.col("energy").cast(pl.String).fill_null("none"), pl.col("register").cast(pl.String).fill_null("none")
-    return (
-        pl.when(pl.col("channel") == STATE_OF_CHARGE)
-        .then(pl.format("state of charge {} hundredths of a percent, range 0 to 10000", energy))
-        .otherwise(
-            pl.format(
-                "energy {} mWh{}, register {} mWh, at most {} mWh in {} s",
-                energy,
-                pl.when("derived").then(pl.lit(" from registers")).otherwise(pl.lit("")),
-                register,
-                limit_milli(),
-                "length_s",
-            )
+def _check(rows: pl.DataFrame, batch: Batch, rules: Rules) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    """Accepted rows (CANDIDATE, version) and rejected ones (`outcomes.REJECTED`)."""
+    rows, misplaced = _placed(rows, batch, rules)
+    lone = rows["lone"]
+    own, implausible = _split(rows.filter(~lone) if lone.any() else rows, plausibility(), energy_detail)
+    own = own.with_columns(
+        pl.when(pl.col("energy") < 0).then(pl.col("findings") | marks.TARE).otherwise("findings").alias("findings")
+    )
+    alone = rows.filter(lone)
+    refused = [misplaced, implausible]
+    odd = registers.irregular(pl.concat([own, alone]), batch.old, batch.waiting, batch.order["legacy"])
+    done = []
+    if len(odd):
+        is_odd = pl.col("series").is_in(odd.implode())
+        followed = pl.concat([own.filter(is_odd), alone.filter(is_odd)])
+        old, waiting = batch.old.filter(is_odd), batch.waiting.filter(is_odd)
+        followed = registers.follow(followed, old, waiting, batch.order, _unit(followed, batch.types))
+        passed, fallen = _split(followed, pl.col("reason"), register_detail)
+        done.append(passed.select(list(CANDIDATE)))
+        refused.append(fallen)
+        own, alone = own.filter(~is_odd), alone.filter(~is_odd)
+    if len(alone):
+        completed = registers.complete(
+            alone.select(list(CANDIDATE)), own.select(list(CANDIDATE)), batch.old.select(list(CANDIDATE)), batch.waiting
         )
-    )
+        completed, unpaired = _split(_with_bounds(completed, batch.bounds), plausibility(), energy_detail)
+        done.append(completed.select(list(CANDIDATE)))
+        refused.append(unpaired)
+    rows = pl.concat([own.select(list(CANDIDATE)), *done])
+    passed, repeated = _split(number_versions(rows, batch.old), pl.col("reason"), duplicate_detail)
+    conflict = pl.when("conflict").then(pl.col("findings") | marks.CONFLICT).otherwise("findings")
+    return passed.with_columns(conflict.alias("findings")), [*refused, repeated]
 
 
-def _register_detail() -> pl.Expr:
-    return pl.format("register {} mWh, before {} mWh", "register", "floor")
-
-
-def _duplicate_detail() -> pl.Expr:
-    shown = [pl.col(name).cast(pl.String).fill_null("none") for name in ("energy", "register")]
-    return pl.format("energy or charge {}, register {} accepted before for the interval of {} s", *shown, "length_s")
-
-
-def _refused_messages(headers: pl.DataFrame) -> pl.DataFrame:
-    return (
-        headers.filter(pl.col("error").is_not_null())
-        .with_columns(
-            *(pl.lit(None, pl.String).alias(name) for name in ("channel", "mmr_mrid")),
-            pl.lit(None, pl.Datetime("us", "UTC")).alias("interval_start"),
-            pl.col("error").alias("reason"),
-            pl.col("error_detail").alias("detail"),
-            *(pl.lit(0, pl.Int32).alias(name) for name in ("position", "parts")),
+def _placed(rows: pl.DataFrame, batch: Batch, rules: Rules) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows on the grid of their length, in the past, of known meters; with limit_w and tare_mw."""
+    rows = _with_bounds(rows, batch.bounds).with_columns(batch.order["received_s"].gather(rows["seq"]))
+    moved = rows.select(snap().alias("moved")).to_series()
+    if (moved != 0).any():
+        rows = rows.with_columns(
+            pl.col("start_s") + moved,
+            pl.col("end_s") + moved,
+            pl.when(moved != 0).then(pl.col("findings") | marks.CLOCK_SNAPPED).otherwise("findings").alias("findings"),
         )
-        .select(_REJECTED)
+    known = (meter_of() < batch.known_meters).alias("known_meter")
+    rows, misplaced = _split(rows.with_columns(known), placement(rules), lambda: interval_detail(rules, batch.meters))
+    return rows.drop("known_meter", "received_s", "snap_s"), misplaced
+
+
+def _with_bounds(rows: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
+    """Rows with limit_w, tare_mw and snap_s of their series; null for meters that are not known."""
+    series = rows["series"]
+    if (series >= len(limits)).any():
+        series = series.set(series >= len(limits), None)
+    return rows.with_columns(*take(limits, series).get_columns())
+
+
+def _unit(rows: pl.DataFrame, types: Types) -> pl.Series:
+    scale = take(types.frame.select("divisor", "multiplier"), rows["register_type"]).select(
+        pl.when(pl.col("divisor") == 1).then("multiplier").alias("lsb")
     )
+    return scale.to_series()
 
 
-def _refused_wire(classified: pl.DataFrame) -> pl.DataFrame:
-    start = pl.from_epoch(pl.col("first_s") * 1_000_000, "us").cast(pl.Datetime("us", "UTC"))
-    refused = classified.filter(pl.col("reason").is_not_null())
-    return refused.with_columns(start.alias("interval_start"), pl.lit(1, pl.Int32).alias("parts")).select(_REJECTED)
-
-
-def _conform(
-    parsed: Parsed, headers: pl.DataFrame, accepted: pl.DataFrame, rejected: pl.DataFrame, telemetry: pl.DataFrame
-) -> Validated:
-    state = pl.col("channel") == STATE_OF_CHARGE
-    owners = headers.select("seq", "message_id", "received_at", "zone", "device_lfdi")
-    readings = accepted.join(owners, on="seq").with_columns(
-        _moment("start_s").alias("interval_start"),
-        pl.col("length_s").cast(pl.Int32).alias("duration_s"),
-        pl.when(~state).then("energy").alias("energy_milli_wh"),
-        pl.col("register").alias("register_milli_wh"),
-        pl.when(state).then(pl.col("energy") / 100).cast(pl.Decimal(5, 2)).alias("state_of_charge_pct"),
-        (
-            pl.when("conflict").then(pl.lit(QUESTIONABLE)).otherwise(pl.lit(VALID))
-            + pl.when("derived").then(pl.lit(DERIVED)).otherwise(pl.lit(0))
-        )
-        .cast(pl.Int32)
-        .alias("quality_flags"),
-        pl.when("conflict").then(pl.lit("conflict")).otherwise(pl.lit(None, pl.String)).alias("findings"),
-    )
-    refused = rejected.join(headers.select("seq", "message_id", "received_at", "zone"), on="seq")
-    measured = telemetry.with_columns(
-        _moment("first_s").alias("measured_at"),
-        pl.col("duration_s").fill_null(0).cast(pl.Int32),
-    )
-    count = {"readings_total": parsed.wire, "accepted": readings, "rejected": refused, "telemetry": measured}
-    outcomes = headers
-    for name, frame in count.items():
-        parts = pl.col("parts").sum() if "parts" in frame.columns else pl.len()
-        outcomes = outcomes.join(frame.group_by("message_id").agg(parts.cast(pl.Int32).alias(name)), on="message_id", how="left")
-    outcomes = outcomes.with_columns(pl.col(list(count)).fill_null(0))
-
-    def finished(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
-        return table.conform(frame.select(list(table.frame_schema())).sort(table.key))
-
-    return Validated(
-        finished(READINGS, readings),
-        finished(REJECTED_READINGS, refused),
-        finished(TELEMETRY, measured),
-        finished(MESSAGE_OUTCOMES, outcomes),
-    )
+def _split(rows: pl.DataFrame, reason: pl.Expr, detail: Callable[[], pl.Expr]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows without reason, and the others in the columns of `outcomes.REJECTED`."""
+    reasons = rows.select(reason.alias("reason")).to_series()
+    rows = rows.drop("reason", strict=False)
+    if reasons.null_count() == len(rows):
+        return rows, as_rejected(rows.clear().with_columns(pl.lit(None, pl.String).alias("reason")), detail)
+    failed = rows.with_columns(reasons).filter(reasons.is_not_null())
+    return rows.filter(reasons.is_null()), as_rejected(failed, detail)

@@ -4,60 +4,81 @@ Rows of one meter, channel, start and length are taken in order of receipt. A ro
 the one of them that it has, were accepted for the interval before, in whichever version: a message sent twice never changes
 anything, not even after a correction. Otherwise it is the next version. It is questionable if energy or register contradict any
 value received before; a register that completes an interval value contradicts nothing.
+
+Quality counts: a value that its device marks as estimated, questionable or projected neither replaces one that it did not mark
+so (it is refused), nor does it make the same value without such a mark a duplicate.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from gridtokenx_pipeline.domain.classify import REGISTER
-from gridtokenx_pipeline.domain.merge import SERIES
+from gridtokenx_pipeline.domain.marks import WORSE
+from gridtokenx_pipeline.domain.numbers import at
+from gridtokenx_pipeline.domain.reasons import Reason
 
-KEY = [*SERIES, "start_s", "length_s"]
-# A row alone on its key needs no comparison: it is version 1.
-_FIRST = (pl.lit(1, pl.Int32).alias("version"), pl.lit(False).alias("duplicate"), pl.lit(False).alias("conflict"))
+KEY = ["series", "start_s", "length_s"]
 
 
 def number_versions(rows: pl.DataFrame, prior: pl.DataFrame) -> pl.DataFrame:
-    """Add version (Int32), duplicate and conflict (Boolean) to `rows` (schema CANDIDATE, energy set).
+    """Add version (Int32), reason (String: duplicate, lower_quality or null) and conflict (Boolean) to `rows`.
 
-    `prior` has the schema CANDIDATE and version (Int32): rows accepted earlier. The version of a duplicate means nothing.
+    `rows` have the schema `merge.CANDIDATE` and energy set; `prior` has it too and version (Int32): rows accepted earlier. The
+    version of a refused row means nothing. The order of rows is not kept.
     """
-    shared = prior.join(rows.select(KEY).unique(), on=KEY, how="semi")
+    start = at("series", "start_s").alias("start")
+    rows = rows.with_columns(start)
+    shared = prior.with_columns(start)
+    if len(shared):
+        shared = shared.join(rows.select("start"), on="start", how="semi")
+    first = (pl.lit(1, pl.Int32).alias("version"), pl.lit(None, pl.String).alias("reason"), pl.lit(False).alias("conflict"))
+    if shared.is_empty() and rows["start"].n_unique() == len(rows):
+        return rows.drop("start").with_columns(*first)
     both = pl.concat(
         [
             shared.with_columns(pl.lit(True).alias("old")),
-            rows.with_columns(pl.lit(None, pl.Int32).alias("version"), pl.lit(False).alias("old")),
+            rows.with_columns(pl.lit(None, pl.Int32).alias("version"), pl.lit(False).alias("old")).select(*shared.columns, "old"),
         ]
     )
-    several = both.select(KEY).is_duplicated()
-    single = both.filter(~several & ~pl.col("old")).drop("version", "old").with_columns(*_FIRST)
-    grouped = both.filter(several)
-    if grouped.is_empty():
-        return single
-    return pl.concat([single, _number(grouped).select(single.columns)])
+    several = both["start"].is_duplicated()
+    # A row alone at its start needs no comparison: it is version 1.
+    single = both.filter(~several & ~both["old"]).drop("version", "old").with_columns(*first)
+    return pl.concat([single, _number(both.filter(several)).select(single.columns)]).drop("start")
 
 
 def _number(grouped: pl.DataFrame) -> pl.DataFrame:
-    energy, register = pl.col("energy"), pl.col("register")
+    register, sound, old, counts = (pl.col(name) for name in ("register", "sound", "old", "counts"))
+    better_before = sound.cast(pl.Int8).cum_max().shift(1).over(KEY).fill_null(0) == 1
+    ordered = (
+        grouped.with_columns(((pl.col("device_quality_flags").fill_null(0) & WORSE) == 0).alias("sound"))
+        .sort(*KEY, "seq", ~old, "lone", "position")
+        .with_columns((old | sound | ~better_before).alias("counts"))
+    )
 
     def met_before(*columns: str) -> pl.Expr:
-        return pl.int_range(pl.len()).over(*KEY, *columns) > 0
+        """Whether the same was accepted before, at no lower quality."""
 
-    def several_values(column: pl.Expr) -> pl.Expr:
-        return (column.cum_min().over(KEY) != column.cum_max().over(KEY)).fill_null(False)
+        def earlier(rows: pl.Expr) -> pl.Expr:
+            number = rows.cast(pl.Int32)
+            return number.cum_sum().over(*KEY, *columns) - number > 0
 
-    ordered = grouped.sort(*KEY, "seq", ~pl.col("old"), "position").with_columns(
-        pl.when(pl.col("old"))
-        .then(False)
-        .when(register.is_null())
+        return pl.when(sound).then(earlier(sound)).otherwise(earlier(counts))
+
+    def several_values(column: str) -> pl.Expr:
+        said = pl.when(counts).then(column)
+        return (said.cum_min().over(KEY) != said.cum_max().over(KEY)).fill_null(False)
+
+    duplicate = (
+        pl.when(register.is_null())
         .then(met_before("energy"))
-        .when(pl.col("form") == REGISTER)
+        .when("lone")
         .then(met_before("register"))
         .otherwise(met_before("energy", "register"))
-        .alias("duplicate"),
-        (several_values(energy) | several_values(register)).alias("conflict"),
     )
-    new = (~pl.col("old") & ~pl.col("duplicate")).cast(pl.Int32)
+    reason = pl.when(~old & duplicate).then(pl.lit(Reason.DUPLICATE.value)).when(~counts).then(pl.lit(Reason.LOWER_QUALITY.value))
+    ordered = ordered.with_columns(
+        reason.alias("reason"), (several_values("energy") | several_values("register")).alias("conflict")
+    )
+    new = (~old & pl.col("reason").is_null()).cast(pl.Int32)
     before = pl.col("version").max().over(KEY).fill_null(0)
-    return ordered.with_columns((before + new.cum_sum().over(KEY)).cast(pl.Int32).alias("version")).filter(~pl.col("old"))
+    return ordered.with_columns((before + new.cum_sum().over(KEY)).cast(pl.Int32).alias("version")).filter(~old)

@@ -8,15 +8,24 @@ from typing import Any
 
 import polars as pl
 
-from gridtokenx_pipeline.contracts.core import CHANNELS, ENERGY_CHANNELS, READING_TYPES, READINGS
+from gridtokenx_pipeline.contracts.core import (
+    CHANNELS,
+    ENERGY_CHANNELS,
+    MESSAGE_OUTCOMES,
+    READING_TYPES,
+    READINGS,
+    REJECTED_READINGS,
+    TELEMETRY,
+)
 from gridtokenx_pipeline.contracts.raw import MESSAGES
 from gridtokenx_pipeline.domain.parse import Parsed, parse_messages
+from gridtokenx_pipeline.domain.thresholds import Ratings, ratings_frame
 from gridtokenx_pipeline.domain.vee import Rules, Validated, validate
 
 URN, DRAFT = "urn:ieee:std:2030.5:ns", "http://ieee.org/2030.5"
 T0 = 1_767_225_600  # 2026-01-01T00:00:00Z
 LFDI = {"M1": "A1" * 20, "M2": "B2" * 20}
-METERS = pl.DataFrame({"meter_id": ["M1", "M2"], "rated_kw": [50, 80], "battery_kwh": [30, 100], "baseline_kw": [40, 70]})
+METERS = ratings_frame([Ratings("M1", "academic", 50, 30, 40), Ratings("M2", "research", 80, 100, 70)])
 WH = "<kind>12</kind><powerOfTenMultiplier>-3</powerOfTenMultiplier><uom>72</uom>"
 INTERVAL_TYPE = f"<accumulationBehaviour>4</accumulationBehaviour><intervalLength>15</intervalLength>{WH}"
 REGISTER_TYPE = f"<accumulationBehaviour>9</accumulationBehaviour>{WH}"
@@ -98,8 +107,16 @@ def register(channel: str, value: Any, end: int) -> str:
     return mmr(mrid(channel, True), reading(value, end, 0))
 
 
-def messages(*bodies: bytes | tuple[int, bytes] | tuple[int, bytes, str], first: int = 0, method: str = "POST") -> pl.DataFrame:
-    """A raw.messages frame. A body alone is received 15 s after the one before; a tuple says when (seconds after T0) and by which meter."""
+def messages(
+    *bodies: bytes | tuple[int, bytes] | tuple[int, bytes, str],
+    first: int = 0,
+    method: str = "POST",
+    devices: dict[int, str] | None = None,
+) -> pl.DataFrame:
+    """A raw.messages frame. A body alone is received 15 s after the one before; a tuple says when (seconds after T0) and by which meter.
+
+    `devices` names the LFDI of messages, by their number, that another device than the meter's first one sent.
+    """
     rows = []
     clock = 0
     for number, item in enumerate(bodies, first):
@@ -107,7 +124,7 @@ def messages(*bodies: bytes | tuple[int, bytes] | tuple[int, bytes, str], first:
         clock = when + 15
         rows.append(
             {
-                "message_id": f"seg:{number:06d}", "received_at": at(when), "zone": "stanford", "device_lfdi": LFDI.get(meter, "C3" * 20), "meter_id": meter,
+                "message_id": f"seg:{number:06d}", "received_at": at(when), "zone": "stanford", "device_lfdi": (devices or {}).get(number) or LFDI.get(meter, "C3" * 20), "meter_id": meter,
                 "method": method, "path": "/mup/1", "content_type": "application/sep+xml", "body": body,
                 "body_sha256": hashlib.sha256(body).hexdigest(), "source": "sep2", "segment": "seg", "sequence": number + 1,
             }
@@ -116,7 +133,11 @@ def messages(*bodies: bytes | tuple[int, bytes] | tuple[int, bytes, str], first:
 
 
 def line(
-    frame: pl.DataFrame, known: pl.DataFrame | None = None, prior: pl.DataFrame | None = None, rules: Rules | None = None
+    frame: pl.DataFrame,
+    known: pl.DataFrame | None = None,
+    prior: pl.DataFrame | None = None,
+    rules: Rules | None = None,
+    refused: pl.DataFrame | None = None,
 ) -> tuple[Parsed, Validated]:
     """Parse and validate, and check what always holds: every reading is accounted for, in its message."""
     parsed = parse_messages(frame)
@@ -126,9 +147,27 @@ def line(
         READINGS.empty() if prior is None else prior,
         METERS,
         rules or Rules(),
+        refused,
     )
+    for table in (READINGS, REJECTED_READINGS, TELEMETRY, MESSAGE_OUTCOMES):
+        found = getattr(result, {"rejected_readings": "rejected", "message_outcomes": "outcomes"}.get(table.name, table.name))
+        assert table.conform(found).equals(found.sort(table.by_name[name].frame_name for name in table.key))
     assert_accounted(parsed, result, frame)
     return parsed, result
+
+
+def lines(frames: list[pl.DataFrame], rules: Rules | None = None) -> Validated:
+    """Validate receipts batch after batch, each knowing what the ones before it made, and all types that were ever declared."""
+    known = pl.concat([parse_messages(frame).reading_types for frame in frames])
+    done: list[Validated] = []
+    for number, frame in enumerate(frames):
+        prior = pl.concat([READINGS.empty(), *(result.readings for result in done)])
+        refused = pl.concat([REJECTED_READINGS.empty(), *(result.rejected for result in done)])
+        devices = pl.concat(frames[: number + 1]).select("message_id", "device_lfdi")
+        done.append(line(frame, known, prior, rules, refused.join(devices, on="message_id"))[1])
+    parts = {name: pl.concat([getattr(result, name) for result in done]) for name in Validated.__dataclass_fields__}
+    keys = {"readings": READINGS, "rejected": REJECTED_READINGS, "telemetry": TELEMETRY, "outcomes": MESSAGE_OUTCOMES}
+    return Validated(**{name: frame.sort(keys[name].key) for name, frame in parts.items()})
 
 
 def assert_accounted(parsed: Parsed, result: Validated, frame: pl.DataFrame) -> None:

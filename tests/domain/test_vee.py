@@ -65,7 +65,7 @@ def test_types_declared_earlier_or_in_the_same_message_count_but_not_later_ones(
     assert result.readings.height == 7
     same = mmr("01", rtype(INTERVAL_TYPE), reading(5, 0), description="load")
     assert only(line(messages((20, listed(same))))[1])["energy_milli_wh"] == 5
-    _, late = line(messages((20, full_post(0)), (30, full_mup())))
+    _, late = line(messages((20, full_post(0)), (30, full_mup())), rules=Rules(late_type_s=9))
     assert set(reasons(late)) == {"reading_type_unknown"}
     assert late.rejected.height == 13
 
@@ -189,7 +189,7 @@ def test_bounds_are_inclusive(part):
 
 
 def test_bounds_follow_ratings():
-    limits = {(meter, channel): watts for meter, channel, watts in meter_bounds(METERS, Rules()).iter_rows()}
+    limits = {(meter, channel): watts for meter, channel, watts in meter_bounds(METERS).iter_rows()}
     assert limits["M1", "charge"] == limits["M1", "discharge"] == 60_000
     assert limits["M2", "charge"] == 120_000
     assert limits["M2", "generation"] == 96_000
@@ -350,11 +350,12 @@ def test_sets_without_periods_take_the_declared_length():
     assert reasons(line(messages((40, unplaced)))[1]) == ["bad_interval", "bad_interval"]
 
 
-def test_device_flags_stay_apart():
-    flagged = reading(5, 0).replace("<Reading>", "<Reading><qualityFlags>10</qualityFlags>")
+@pytest.mark.parametrize(("sent", "quality"), [("10", 16), ("04", 4), ("01", 1), ("02", 1), ("61", 64), ("0A", 8)])
+def test_device_flags_stay_apart_but_what_a_device_doubts_is_not_valid(sent, quality):
+    flagged = reading(5, 0).replace("<Reading>", f"<Reading><qualityFlags>{sent}</qualityFlags>")
     body = listed(mmr("01", rtype(f"<accumulationBehaviour>4</accumulationBehaviour>{WH}"), flagged, description="load"))
     row = only(line(messages((20, body)))[1])
-    assert (row["quality_flags"], row["device_quality_flags"]) == (1, 16)
+    assert (row["quality_flags"], row["device_quality_flags"]) == (quality, int(sent, 16))
 
 
 def test_nothing_in_nothing_out():

@@ -7,29 +7,50 @@ import dagster as dg
 import polars as pl
 
 from gridtokenx_pipeline.config import Settings
-from gridtokenx_pipeline.contracts import core, raw
+from gridtokenx_pipeline.contracts import Table, core, raw
 from gridtokenx_pipeline.domain import vee
 from gridtokenx_pipeline.domain.legacy.feeds import Feed, Feeds
 from gridtokenx_pipeline.domain.legacy.parse import parse_landed
+from gridtokenx_pipeline.ratings import meters_frame
 from gridtokenx_pipeline.warehouse import Replace, Warehouse, Written
 
 from .. import watermarks
-from ..partitions import HOUR, HOURS, SINGLE_RUN, window
+from ..partitions import HOUR, HOURS, window
 from ..resources import Stores
-from ..specs import WAREHOUSE_POOL, result, spec
+from ..scope import Scope
+from ..specs import result, spec, stage
+from . import history
 
-TABLES = (core.READING_TYPES, core.READINGS, core.REJECTED_READINGS, core.TELEMETRY, core.MESSAGE_OUTCOMES)
+TABLES = (*core.readings.TABLES, *core.documents.TABLES)
+# Hours are taken together up to a day or so many messages, which together need less than 3 GB.
+CHUNK = dt.timedelta(days=1)
+CHUNK_MESSAGES = 200_000
+
+_COUNTS = """
+SELECT date_trunc('hour', received_at) AS hour, count(*) FILTER (landed) AS messages FROM (
+    SELECT received_at, true AS landed FROM raw.messages WHERE received_at >= $1 AND received_at < $2 UNION ALL
+    SELECT received_at, false FROM core.message_outcomes WHERE received_at >= $1 AND received_at < $2
+) GROUP BY hour ORDER BY hour
+"""
+_ENDED = """
+SELECT count(*) AS messages, coalesce(sum(accepted), 0)::BIGINT AS accepted, coalesce(sum(rejected), 0)::BIGINT AS rejected,
+    coalesce(sum(telemetry), 0)::BIGINT AS telemetry
+FROM core.message_outcomes WHERE received_at >= ? AND received_at < ?
+"""
+_REASONS = """
+SELECT reason, sum(parts)::BIGINT FROM core.rejected_readings WHERE received_at >= ? AND received_at < ? GROUP BY reason ORDER BY reason
+"""
+_FINDINGS = """
+SELECT code, count(*) FROM (
+    SELECT unnest(string_split(findings, ',')) AS code FROM core.readings
+    WHERE received_at >= ? AND received_at < ? AND findings IS NOT NULL
+) GROUP BY code ORDER BY code
+"""
 
 
-@dg.multi_asset(
-    name="validate_readings",
-    specs=[spec(table, [raw.MESSAGES], partitions_def=HOURS) for table in TABLES],
-    partitions_def=HOURS,
-    backfill_policy=SINGLE_RUN,
-    pool=WAREHOUSE_POOL,
-)
-def validate_readings(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[dg.MaterializeResult]:
-    """Parse and validate the messages of the receipt hours, hour after hour, each knowing what came before it."""
+@stage("validate_readings", [spec(table, [raw.MESSAGES], partitions_def=HOURS) for table in TABLES])
+def validate_readings(context: dg.AssetExecutionContext, config: Scope, stores: Stores) -> Iterator[dg.MaterializeResult]:
+    """Parse and validate the messages of the receipt hours, each knowing what came before it."""
     start, end = window(context)
     # Before the messages are read: what lands afterwards is for the next run.
     zone = stores.settings.zone
@@ -37,41 +58,94 @@ def validate_readings(context: dg.AssetExecutionContext, stores: Stores) -> Iter
     before = watermarks.complete_until(stores.warehouse, zone, watermarks.READINGS)
     rows = dict.fromkeys(TABLES, 0)
     changed = dict.fromkeys(TABLES, False)
-    for hour in _hours_with_messages(stores.warehouse, start, end):
-        for table, done in zip(TABLES, validate_hour(stores.warehouse, stores.settings, hour, hour + HOUR), strict=True):
+    for first, last, messages in _chunks(stores.warehouse, start, end):
+        meter = config.meter
+        if meter and _of_several_meters(stores.warehouse, first, last):
+            context.log.info("a message from %s to %s is of several meters: all meters are validated again", first, last)
+            meter = ""
+        written = validate_hour(stores.warehouse, stores.settings, first, last, meter)
+        for table, done in zip(TABLES, written, strict=True):
             rows[table] += done.rows
             changed[table] |= done.changed
-    if landed is not None:
+        counts = dict(zip((table.name for table in TABLES), (done.rows for done in written), strict=True))
+        context.log.info("received %s to %s: %d messages; rows: %s", first, last, messages, counts)
+    if landed is not None and not config.meter:
         gap = _unread(stores.warehouse, start)
         stores.warehouse.commit(watermarks.advance(zone, watermarks.READINGS, before, min(landed, end), gap=gap))
-    reasons = dict(
-        stores.warehouse.query(
-            "SELECT reason, sum(parts)::BIGINT FROM core.rejected_readings WHERE received_at >= ? AND received_at < ? GROUP BY reason ORDER BY reason",
-            (start, end),
-        ).iter_rows()
-    )
-    context.log.info("accepted %d rows, rejected %d: %s", rows[core.READINGS], rows[core.REJECTED_READINGS], reasons or "none")
+    ended = stores.warehouse.query(_ENDED, (start, end)).row(0, named=True)
+    reasons, codes = (dict(stores.warehouse.query(sql, (start, end)).iter_rows()) for sql in (_REASONS, _FINDINGS))
+    context.log.info("readings: %s; refused: %s; findings: %s", ended, reasons or "none", codes or "none")
+    more: dict[Table, dict[str, object]] = {
+        core.READINGS: {"findings_by_code": codes},
+        core.REJECTED_READINGS: {"rejected_by_reason": reasons},
+        core.MESSAGE_OUTCOMES: ended,
+    }
     for table in TABLES:
-        yield result(
-            table, rows[table], changed[table], **({"rejected_by_reason": reasons} if table is core.REJECTED_READINGS else {})
-        )
+        yield result(table, rows[table], changed[table], **more.get(table, {}))
 
 
-def validate_hour(warehouse: Warehouse, settings: Settings, start: dt.datetime, end: dt.datetime) -> list[Written]:
-    """Replace one receipt hour of the readings' tables.
+def validate_hour(
+    warehouse: Warehouse, settings: Settings, start: dt.datetime, end: dt.datetime, meter_id: str | None = None
+) -> list[Written]:
+    """Replace receipt hours of the tables `TABLES`; return what was done to each.
 
-    The result depends on raw messages alone: those of the hour, and what the hours before it made.
+    The result depends on raw messages alone: those of the hours, and what the hours before made; it is the same whether hours are
+    taken one by one or together. With a meter, only the rows of messages of that meter alone are replaced; messages of several
+    meters (those of the gateway whose meter_id is empty) are neither read nor is what they made, so that hours with such messages
+    need all meters.
     """
-    parsed = parse_landed(warehouse.read_window(raw.MESSAGES, start, end), legacy_feeds(settings))
+    where, rows_of = "true", "true"
+    parameters: tuple[str, ...] = ()
+    if meter_id:
+        name = meter_id.replace("'", "''")
+        where, parameters = "meter_id = ?", (meter_id,)
+        bounds = f"received_at >= TIMESTAMPTZ '{start.isoformat()}' AND received_at < TIMESTAMPTZ '{end.isoformat()}'"
+        rows_of = f"message_id IN (SELECT message_id FROM raw.messages WHERE meter_id = '{name}' AND {bounds})"
+    messages = warehouse.read(raw.MESSAGES, f"received_at >= ? AND received_at < ? AND {where}", (start, end, *parameters))
+    parsed = parse_landed(messages, legacy_feeds(settings))
+    types = history.known_types(warehouse, parsed.wire, parsed.reading_types, start, end, settings.vee.late_type_s)
+    every_type = pl.concat([types, parsed.reading_types])
     validated = vee.validate(
         parsed,
-        known_types=_known_types(warehouse, start),
-        prior=_prior(warehouse, parsed.wire, start),
+        known_types=types,
+        prior=history.prior(warehouse, parsed.wire, every_type, start),
         meters=meters_frame(settings),
         rules=rules(settings),
+        refused=history.refused_registers(warehouse, parsed.wire, every_type, start),
     )
-    frames = (parsed.reading_types, validated.readings, validated.rejected, validated.telemetry, validated.outcomes)
-    return warehouse.commit(*(Replace(table, frame, start, end) for table, frame in zip(TABLES, frames, strict=True)))
+    frames = {
+        core.READING_TYPES: parsed.reading_types,
+        core.READINGS: validated.readings,
+        core.REJECTED_READINGS: validated.rejected,
+        core.TELEMETRY: validated.telemetry,
+        core.MESSAGE_OUTCOMES: validated.outcomes,
+        core.DER_DOCUMENTS: parsed.der_documents,
+        core.FLOW_RESERVATIONS: parsed.flow_reservations,
+        core.RESPONSES: parsed.responses,
+        core.LOG_EVENTS: parsed.log_events,
+    }
+    return warehouse.commit(*(Replace(table, frames[table], start, end, rows_of) for table in TABLES))
+
+
+def _chunks(warehouse: Warehouse, start: dt.datetime, end: dt.datetime) -> Iterator[tuple[dt.datetime, dt.datetime, int]]:
+    """Yield start, end and number of messages of what is validated at once, of the hours that have messages or had.
+
+    An outage or a quiet night costs nothing.
+    """
+    first, last, messages = None, start, 0
+    for hour, count in warehouse.query(_COUNTS, (start, end)).iter_rows():
+        if first is not None and (hour + HOUR - first > CHUNK or messages + count > CHUNK_MESSAGES):
+            yield first, last, messages
+            first, messages = None, 0
+        first, last, messages = first or hour, hour + HOUR, messages + count
+    if first is not None:
+        yield first, last, messages
+
+
+def _of_several_meters(warehouse: Warehouse, start: dt.datetime, end: dt.datetime) -> bool:
+    return warehouse.query(
+        "SELECT count(*) > 0 FROM raw.messages WHERE received_at >= ? AND received_at < ? AND meter_id = ''", (start, end)
+    ).item()
 
 
 def _unread(warehouse: Warehouse, before: dt.datetime) -> bool:
@@ -82,25 +156,12 @@ def _unread(warehouse: Warehouse, before: dt.datetime) -> bool:
     ).item()
 
 
-def _hours_with_messages(warehouse: Warehouse, start: dt.datetime, end: dt.datetime) -> list[dt.datetime]:
-    """The hours that have messages, or outcomes of messages; an outage or a quiet night costs nothing."""
-    hours = warehouse.query(
-        "SELECT DISTINCT date_trunc('hour', received_at) AS hour FROM ("
-        "SELECT received_at FROM raw.messages UNION ALL SELECT received_at FROM core.message_outcomes"
-        ") WHERE received_at >= ? AND received_at < ? ORDER BY hour",
-        (start, end),
-    )
-    return hours["hour"].to_list()
-
-
 def rules(settings: Settings) -> vee.Rules:
-    """Return the validation thresholds of the settings."""
-    bounds = settings.vee.thresholds("")
+    """Return the rules of validation that are not per meter."""
     return vee.Rules(
         future_tolerance_s=settings.vee.future_tolerance_s,
-        bound_factor=bounds.bound_factor,
-        load_bound_factor=bounds.load_bound_factor,
         interval_s=settings.metering.interval_s,
+        late_type_s=settings.vee.late_type_s,
     )
 
 
@@ -108,41 +169,3 @@ def legacy_feeds(settings: Settings) -> Feeds:
     """Return what the settings say about the gateway's feeds, and which meters have a battery."""
     feeds = (Feed(**{**feed.model_dump(), "meters": frozenset(feed.meters)}) for feed in settings.gateway.feeds)
     return Feeds(tuple(feeds), frozenset(meter.id for meter in settings.meters if meter.battery_kwh))
-
-
-def meters_frame(settings: Settings) -> pl.DataFrame:
-    """Return meter_id, rated_kw, battery_kwh and baseline_kw of the configured meters."""
-    return pl.DataFrame(
-        [(m.id, m.rated_kw, m.battery_kwh, m.baseline_kw) for m in settings.meters],
-        schema={"meter_id": pl.String, "rated_kw": pl.Int32, "battery_kwh": pl.Int32, "baseline_kw": pl.Int32},
-        orient="row",
-    )
-
-
-def _known_types(warehouse: Warehouse, before: dt.datetime) -> pl.DataFrame:
-    """The latest declaration of every reading type received before the hour."""
-    return warehouse.read(
-        core.READING_TYPES,
-        "received_at < ? QUALIFY row_number() OVER (PARTITION BY device_lfdi, mmr_mrid ORDER BY received_at DESC, message_id DESC) = 1",
-        (before,),
-    )
-
-
-def _prior(warehouse: Warehouse, wire: pl.DataFrame, before: dt.datetime) -> pl.DataFrame:
-    """Accepted readings of earlier receipts that share the span of `wire`, and the last register of each channel before it."""
-    if wire.is_empty() or wire["start"].null_count() == len(wire):
-        return core.READINGS.empty()
-    first, last = wire["start"].min(), wire["start"].max()
-    margin = dt.timedelta(days=1)
-    shared = warehouse.read(
-        core.READINGS,
-        "received_at < ? AND interval_start >= ? AND interval_start <= ?",
-        (before, first - margin, last),  # type: ignore[operator]
-    )
-    latest = warehouse.read(
-        core.READINGS,
-        "received_at < ? AND interval_start < ? AND register_wh IS NOT NULL "
-        "QUALIFY row_number() OVER (PARTITION BY meter_id, channel ORDER BY interval_start DESC, version DESC) = 1",
-        (before, first - margin),  # type: ignore[operator]
-    )
-    return pl.concat([latest, shared])

@@ -45,12 +45,14 @@ def parse_gateway(messages: pl.DataFrame, feeds: Feeds) -> Parsed:
 
     The rows are those of `domain.parse.Parsed`. meter_id is the meter that a reading names, of which one message may name
     several. mmr_mrid and the reading types are made from meter, channel, unit and length, so they are the same whenever and in
-    whichever order messages come; a type is declared with the first message of the frame that needs it.
+    whichever order messages come. A type is declared with the first message of every hour of receipt that needs it, messages of
+    one meter and those of several apart, so that neither the hours nor the meters that are parsed together make a difference.
     """
     wire: list[dict[str, Any]] = []
-    types: dict[str, dict[str, Any]] = {}
+    types: dict[tuple[dt.datetime, bool, str], dict[str, Any]] = {}
     documents: list[dict[str, Any]] = []
     for message in messages.sort("received_at", "message_id").iter_rows(named=True):
+        hour, several = message["received_at"].replace(minute=0, second=0, microsecond=0), not message["meter_id"]
         header = {name: message[name] for name in ("message_id", "received_at", "zone", "meter_id", "device_lfdi")}
         try:
             lines = message["content_type"].startswith(JSON_LINES)
@@ -66,7 +68,7 @@ def parse_gateway(messages: pl.DataFrame, feeds: Feeds) -> Parsed:
             feed, has_battery = feeds.of(reading.shape, reading.meter_id), reading.meter_id in feeds.batteries
             for amount in amounts(reading, feed, has_battery=has_battery):
                 mrid = _mrid(reading, amount)
-                types.setdefault(mrid, {**header, **_type(mrid, amount)})
+                types.setdefault((hour, several, mrid), {**header, **_type(mrid, amount)})
                 wire.append({**header, "meter_id": reading.meter_id, **_wire(mrid, position, amount)})
                 position += 1
     return Parsed(
