@@ -22,6 +22,19 @@ GRACE = dt.timedelta(minutes=10)
 MANY_FILES, SMALL_BYTES = 50, 16_000_000
 _FREE_PAGES_SHARE = 0.25
 
+# The catalog keeps the least and the greatest value that a column of a table ever had, of rows that are gone too. Null is "not
+# known": then a query looks at the statistics of each file, which are of what is in it.
+_FORGET_EXTREMES = """
+UPDATE ducklake_table_column_stats SET min_value = NULL, max_value = NULL
+WHERE EXISTS (
+    SELECT 1 FROM ducklake_column AS c
+    WHERE c.table_id = ducklake_table_column_stats.table_id AND c.column_id = ducklake_table_column_stats.column_id
+        AND lower(c.column_type) IN ('varchar', 'blob', 'json')
+)
+"""
+
+_END = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
+
 Progress = Callable[[str], None]
 
 
@@ -118,6 +131,8 @@ def maintain(
     once and the catalog written anew. Raises `MaintenanceFailed` when something that was due was not done.
     """
     before = measure(warehouse)
+    progress("remove files that nothing refers to")
+    removed = _remove(warehouse, now, grace)
     progress(f"flush rows that are kept in the catalog ({before.snapshots} snapshots, {before.files} files)")
     flushed = _sum(warehouse, f"CALL ducklake_flush_inlined_data('{LAKE}')", "rows_flushed")
     progress("rewrite files with deleted rows")
@@ -125,13 +140,12 @@ def maintain(
     rewritten = _sum(warehouse, f"CALL ducklake_rewrite_data_files('{LAKE}', delete_threshold => {share})", "files_processed")
     progress("merge small files")
     merged = _sum(warehouse, f"CALL ducklake_merge_adjacent_files('{LAKE}')", "files_processed")
-    # The moment after the last commit of this run: what it replaced is history as well.
-    until = now + dt.timedelta(days=1) if thorough else now - keep
+    # The last commits are of this run: what they replaced is history as well.
+    until = _END if thorough else now - keep
     progress(f"expire snapshots before {'now' if thorough else f'{until:%Y-%m-%d %H:%M} UTC'}")
-    expired = _count(warehouse, f"CALL ducklake_expire_snapshots('{LAKE}', older_than => {_literal(until)})")
-    progress("remove files that nothing refers to")
-    which = "cleanup_all => true" if thorough else f"older_than => {_literal(now - grace)}"
-    removed = _count(warehouse, f"CALL ducklake_cleanup_old_files('{LAKE}', {which})")
+    expired = _expire(warehouse, until)
+    if thorough or not grace:
+        removed += _remove(warehouse, now, dt.timedelta(0))
     vacuumed = _vacuum(warehouse, required=thorough)
     after = measure(warehouse)
     _insist(warehouse, before, after, until, merged, thorough)
@@ -154,6 +168,35 @@ def _sum(warehouse: Warehouse, call: str, column: str) -> int:
     return int(rows[column].sum() or 0) if column in rows.columns else 0
 
 
+def _expire(warehouse: Warehouse, until: dt.datetime) -> int:
+    """Expire the snapshots before `until`, but never the present, and return how many.
+
+    By number: the SQLite catalog keeps times as texts, and `older_than` is compared with them to the day only.
+    """
+    old = warehouse.query(
+        f"SELECT snapshot_id FROM {LAKE}.snapshots() WHERE snapshot_time < {_literal(until)} "
+        f"AND snapshot_id < (SELECT max(snapshot_id) FROM {LAKE}.snapshots()) ORDER BY 1"
+    )["snapshot_id"]
+    if old.is_empty():
+        return 0
+    return _count(warehouse, f"CALL ducklake_expire_snapshots('{LAKE}', versions => {old.to_list()})")
+
+
+def _remove(warehouse: Warehouse, now: dt.datetime, grace: dt.timedelta) -> int:
+    """Remove files that were replaced before `now` less `grace`, and return how many.
+
+    Where some are younger, only those of earlier days go: to the day is how exactly `older_than` is compared.
+    """
+    waiting = f"__ducklake_metadata_{LAKE}.ducklake_files_scheduled_for_deletion"
+    newest = warehouse.query(f"SELECT max(schedule_start::TIMESTAMPTZ) FROM {waiting}").item()
+    if newest is None:
+        return 0
+    before = now - grace
+    day = before.replace(hour=0, minute=0, second=0, microsecond=0) - dt.timedelta(days=1)
+    which = "cleanup_all => true" if not grace or newest < before else f"older_than => {_literal(day)}"
+    return _count(warehouse, f"CALL ducklake_cleanup_old_files('{LAKE}', {which})")
+
+
 def _count(warehouse: Warehouse, call: str) -> int:
     return len(_retrying()(lambda: warehouse.connect().execute(call).pl()))
 
@@ -173,6 +216,8 @@ def _vacuum(warehouse: Warehouse, *, required: bool) -> bool:
         if not required and free < _FREE_PAGES_SHARE * pages:
             return False
         try:
+            if required:
+                catalog.execute(_FORGET_EXTREMES)
             catalog.execute("VACUUM")
         except sqlite3.OperationalError as busy:
             if required:
@@ -190,7 +235,7 @@ def _insist(warehouse: Warehouse, before: LakeSize, after: LakeSize, until: dt.d
     ).item()
     # A writer that commits meanwhile makes snapshots that a thorough run is not about.
     if old and not (thorough and after.snapshots < before.snapshots):
-        undone.append(f"{old} snapshots before {until:%Y-%m-%d %H:%M} UTC are still there")
+        undone.append(f"{old} snapshots of the past are still there")
     crowded = [table.table for table in before.tables if table.small_files > MANY_FILES]
     if crowded and not merged:
         undone.append(f"nothing was merged, though {', '.join(crowded)} had more than {MANY_FILES} small files each")
