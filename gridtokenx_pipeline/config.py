@@ -262,6 +262,8 @@ class Settings(BaseSettings):
         twice = sorted({i for i in ids if ids.count(i) > 1})
         if twice:
             raise ValueError(f"meters named twice: {', '.join(twice)}")
+        if self.vee.feeder_meter in ids:
+            raise ValueError(f"vee.feeder_meter {self.vee.feeder_meter} is a meter of the campus itself")
         if self.market.interval_s % self.metering.interval_s:
             raise ValueError("the market interval must be a multiple of the metering interval")
         return self

@@ -9,6 +9,7 @@ from gridtokenx_pipeline.contracts import certificates, core, market
 from gridtokenx_pipeline.domain.certificates import issue
 from gridtokenx_pipeline.warehouse import Replace
 
+from ..energy.participants import participants_energy
 from ..market.assets import SETTLED
 from ..partitions import HOURS, window
 from ..resources import Stores
@@ -29,7 +30,7 @@ def issue_certificates(context: dg.AssetExecutionContext, stores: Stores) -> Ite
     intervals = stores.warehouse.read_window(market.INTERVALS, start, end)
     closed = intervals.filter(pl.col("state") == "closed").select("zone", "interval_start")
     settled = intervals.filter(pl.col("state") == SETTLED).select("zone", "interval_start")
-    energy = stores.warehouse.read_window(core.ENERGY_5MIN, start, end).join(closed, on=["zone", "interval_start"], how="semi")
+    energy = participants_energy(stores, start, end).join(closed, on=["zone", "interval_start"], how="semi")
     issued = issue(
         energy,
         completeness_min_pct=settings.market.completeness_min_pct,

@@ -9,6 +9,7 @@ from gridtokenx_pipeline.contracts import certificates, core, market
 from gridtokenx_pipeline.domain.invariants import certificate_violations
 
 from ..checks import from_violations, hourly_check
+from ..energy.participants import participants_energy
 from ..market.assets import SETTLED
 from ..quality import gx_check
 from ..resources import Stores
@@ -24,7 +25,7 @@ from ..resources import Stores
 def certificates_match_generation(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
     """Check the invariants on the window. Bundles of settled intervals stay whatever the energy says now, and block nothing."""
     bundles = stores.warehouse.read_window(certificates.BUNDLES, start, end)
-    energy = stores.warehouse.read_window(core.ENERGY_5MIN, start, end)
+    energy = participants_energy(stores, start, end)
     intervals = stores.warehouse.read_window(market.INTERVALS, start, end)
     settled = intervals.filter(pl.col("state") == SETTLED).select("zone", "interval_start").unique()
     violations = certificate_violations(bundles, energy)

@@ -10,6 +10,7 @@ from gridtokenx_pipeline.domain.market import Rules, Tariff, clear, positions
 from gridtokenx_pipeline.warehouse import Replace
 
 from .. import watermarks
+from ..energy.participants import participants_energy
 from ..partitions import HOURS, window
 from ..resources import Stores
 from ..specs import result, spec, stage
@@ -29,7 +30,7 @@ def clear_market(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[
     """Clear every interval of the event hours that is not settled yet."""
     start, end = window(context)
     settings = stores.settings
-    energy = stores.warehouse.read_window(core.ENERGY_5MIN, start, end)
+    energy = participants_energy(stores, start, end)
     before = {table: stores.warehouse.read_window(table, start, end) for table in market.TABLES}
     settled = before[market.INTERVALS].filter(pl.col("state") == SETTLED).select("zone", "interval_start").unique()
     read_until = watermarks.complete_until(stores.warehouse, settings.zone, watermarks.READINGS) or start

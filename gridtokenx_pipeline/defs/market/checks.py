@@ -10,6 +10,7 @@ from gridtokenx_pipeline.domain.invariants import market_violations
 from gridtokenx_pipeline.domain.market import positions
 
 from ..checks import from_violations, hourly_check
+from ..energy.participants import participants_energy
 from ..quality import gx_check
 from ..resources import Stores
 from .assets import SETTLED
@@ -28,7 +29,7 @@ def market_balances(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.
     ]
     intervals, trades, grid = frames
     settled = intervals.filter(pl.col("state") == SETTLED).select("zone", "interval_start").unique()
-    energy = stores.warehouse.read_window(core.ENERGY_5MIN, start, end)
+    energy = participants_energy(stores, start, end)
     changeable = [frame.join(settled, on=settled.columns, how="anti") for frame in (*frames, energy)]
     rules = stores.settings.market
     violations = pl.concat(
@@ -54,7 +55,7 @@ def settled_energy_unchanged(stores: Stores, start: dt.datetime, end: dt.datetim
     intervals = stores.warehouse.read_window(market.INTERVALS, start, end)
     settled = intervals.filter(pl.col("state") == SETTLED).select("zone", "interval_start")
     grid = stores.warehouse.read_window(market.GRID_SETTLEMENTS, start, end)
-    energy = stores.warehouse.read_window(core.ENERGY_5MIN, start, end)
+    energy = participants_energy(stores, start, end)
     now = positions(energy, stores.settings.market.completeness_min_pct).join(settled, on=["zone", "interval_start"], how="semi")
     both = now.select("meter_id", "interval_start", now_wh=pl.col("net_wh").fill_null(0)).join(
         grid.join(settled, on=["zone", "interval_start"], how="semi").select("meter_id", "interval_start", "net_wh"),

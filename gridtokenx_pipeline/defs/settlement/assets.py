@@ -10,6 +10,7 @@ from gridtokenx_pipeline.domain.market import positions
 from gridtokenx_pipeline.domain.settlement import plan
 from gridtokenx_pipeline.warehouse import Append, Replace, SetState
 
+from ..energy.participants import participants_energy
 from ..market.assets import SETTLED
 from ..partitions import HOURS, window
 from ..resources import Stores
@@ -39,7 +40,7 @@ def plan_settlement(context: dg.AssetExecutionContext, stores: Stores) -> Iterat
         for table in (market.TRADES, market.GRID_SETTLEMENTS)
     )
     planned = plan(
-        positions(stores.warehouse.read_window(core.ENERGY_5MIN, start, end), stores.settings.market.completeness_min_pct),
+        positions(participants_energy(stores, start, end), stores.settings.market.completeness_min_pct),
         trades,
         grid,
         stores.warehouse.read_window(certificates.BUNDLES, start, end),
