@@ -1,0 +1,91 @@
+"""How long a campus day takes from raw messages to energy, through the assets, and what a month would."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import Any
+
+STEPS = ("validate_readings", "examine_intervals", "aggregate_energy")
+DAY_INTERVALS = 5760
+
+
+def run(days: int = 1) -> dict[str, Any]:
+    """Backfill `days` days of 25 meters, a day a run, and one more for the growth.
+
+    Returns days, messages_per_day (counts), seconds_per_day (the mean of the days), messages_per_s, month_minutes (30 such days),
+    growth_1_to_2_days (the time of two days by that of one; 2 is linear), and the seconds of the first day by step. What is timed
+    is the run of the three stages with all they read and write; not the checks, nor the making of the messages. Raises
+    `RuntimeError` where a run fails or readings are missing.
+    """
+    from gridtokenx_pipeline import clock
+    from gridtokenx_pipeline.contracts import core, raw
+    from gridtokenx_pipeline.warehouse import Append, Warehouse
+
+    from . import campus_day
+
+    with campus_day.campus() as settings:
+        count = len(settings.meters) * DAY_INTERVALS
+        seconds: list[float] = []
+        by_step: dict[str, float] = {}
+        job = _Job()
+        for day in range(days + 1):
+            with Warehouse(settings.warehouse_dir) as warehouse:
+                for hour in range(24):
+                    first = day * DAY_INTERVALS + hour * 240
+                    messages = campus_day.frame(settings, first, 240, declared=first == 0)
+                    warehouse.commit(Append(raw.MESSAGES, messages))
+            start = campus_day.START + dt.timedelta(days=day)
+            clock.set_clock(lambda end=start + dt.timedelta(days=1, minutes=10): end)  # type: ignore[misc]
+            began = time.perf_counter()
+            steps = job.run(start)
+            seconds.append(time.perf_counter() - began)
+            by_step = by_step or steps
+        with Warehouse(settings.warehouse_dir, read_only=True) as warehouse:
+            stored = warehouse.query(f"SELECT count(*) FROM {core.READINGS.full_name}").item()
+        # The last interval of a day is received in the next one.
+        if stored < 7 * (count * (days + 1) - len(settings.meters)):
+            raise RuntimeError(f"{stored} readings of {7 * count * (days + 1)}: some were refused")
+    mean = sum(seconds[:days]) / days
+    return {
+        "days": days,
+        "messages_per_day": count,
+        "seconds_per_day": round(mean, 1),
+        "messages_per_s": round(count / mean),
+        "month_minutes": round(30 * mean / 60, 1),
+        "growth_1_to_2_days": round((seconds[0] + seconds[1]) / seconds[0], 2),
+        **{f"{step}_s": round(value, 1) for step, value in by_step.items()},
+    }
+
+
+class _Job:
+    """The three stages of the job `tick`, run in this process and not recorded."""
+
+    def __init__(self) -> None:
+        from gridtokenx_pipeline.definitions import build_definitions
+        from gridtokenx_pipeline.defs.resources import Stores
+
+        self._definitions = build_definitions(Stores())
+
+    def run(self, day: dt.datetime) -> dict[str, float]:
+        """Run the hours of a day and return the seconds of each step. Raises `RuntimeError`."""
+        import dagster as dg
+
+        from gridtokenx_pipeline.defs.partitions import hour_key, one_run
+        from gridtokenx_pipeline.defs.specs import key
+        from gridtokenx_pipeline.reprocess import stages
+        from gridtokenx_pipeline.runs import _QUIET
+
+        partition, tags = one_run(hour_key(day), hour_key(day + dt.timedelta(hours=23)))
+        known = self._definitions.resolve_asset_graph().materializable_asset_keys
+        with dg.DagsterInstance.ephemeral() as instance:
+            outcome = self._definitions.resolve_job_def("tick").execute_in_process(
+                instance=instance,
+                partition_key=partition,
+                tags=dict(tags),
+                run_config=_QUIET,
+                asset_selection=[key(table) for table in stages.tables(stages.ALL) if key(table) in known],
+                raise_on_error=True,
+            )
+        ends = {e.step_key: e.step_success_data.duration_ms / 1000 for e in outcome.all_events if e.is_step_success}
+        return {step: ends[step] for step in STEPS if step in ends}
