@@ -1,8 +1,9 @@
-"""One metering document to rows of text: which reading, of which mirror meter reading, says what.
+"""One document to rows of text: which reading, of which mirror meter reading, says what; which types it declares.
 
 Belongs here: the shapes in which IEEE 2030.5-2018 clause 10.11 lets a device post readings. Does not belong here: what the
-texts mean (`parse`) and whether they are believed (`vee`). Structure is read, values are not: they are cast in columns, all
-messages at once.
+texts mean (`parse`, `reading_types`) and whether they are believed (`vee`). Structure is read, values are not: they are cast in
+columns, all messages at once. What is read therefore depends on which elements hold a text, never on the text, and `shapes`
+relies on that.
 """
 
 from __future__ import annotations
@@ -10,125 +11,110 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from gridtokenx_pipeline.domain.channels import resolve_channel
+import polars as pl
+
+from gridtokenx_pipeline.domain.device_documents import DeviceText, device_texts
 from ieee2030_5 import xml
 from ieee2030_5.namespaces import CSIP_AUS, P2P
-from ieee2030_5.regular import single_readings
 
 LIST = "MirrorMeterReadingList"
 USAGE_POINT = "MirrorUsagePoint"
 METER_READING = "MirrorMeterReading"
 READING_SET = "MirrorReadingSet"
 READING = "Reading"
+READING_TYPE = "ReadingType"
+_PERIOD = "timePeriod"
+
+# Columns of a reading whose text is that of an element in the Reading.
+_IN_READING = ("value", "qualityFlags", "localID", "consumptionBlock", "touTier")
+READING_TEXTS = ("mrid", "duration", "start", "set_start", "value", "flags", "local_id", "block", "tier")
+
+# Texts of a ReadingType as they are in `Rows.types`, after those of what it is in.
+TYPE_CODES = (
+    "accumulationBehaviour", "commodity", "dataQualifier", "flowDirection", "intervalLength", "kind", "powerOfTenMultiplier",
+    "uom", "phase", "subIntervalLength", "supplyLimit", "tieredConsumptionBlocks", "numberOfConsumptionBlocks",
+    "numberOfTouTiers", "maxNumberOfIntervals",
+)  # fmt: skip
+TYPE_QUANTITIES = ("calorificValue", "conversionFactor")
+QUANTITY_PARTS = ("multiplier", "unit", "value")
+TYPE_TEXTS = (
+    "mrid", "mup_mrid", "description", "roleFlags", *TYPE_CODES,
+    *(f"{name} {part}" for name in TYPE_QUANTITIES for part in QUANTITY_PARTS),
+)  # fmt: skip
 
 _NAMES = (
-    "mRID", "description", "roleFlags", METER_READING, READING_SET, READING, "ReadingType", "timePeriod", "start", "duration",
-    "value", "qualityFlags", "localID", "consumptionBlock", "touTier", "accumulationBehaviour", "commodity", "dataQualifier",
-    "flowDirection", "intervalLength", "kind", "powerOfTenMultiplier", "uom",
+    "mRID", "description", "roleFlags", METER_READING, READING_SET, READING, READING_TYPE, _PERIOD, "start", "duration",
+    *_IN_READING, *TYPE_CODES, *TYPE_QUANTITIES, *QUANTITY_PARTS,
 )  # fmt: skip
 _LOCAL = {f"{{{namespace}}}{name}": name for namespace in xml.NAMESPACES for name in _NAMES}
-
-_TYPE_CODES = {
-    "accumulationBehaviour": "accumulation_behaviour",
-    "commodity": "commodity",
-    "dataQualifier": "data_qualifier",
-    "flowDirection": "flow_direction",
-    "intervalLength": "interval_length_s",
-    "kind": "kind",
-    "powerOfTenMultiplier": "power_of_ten",
-    "uom": "uom",
-}
-_INT32_MAX = 2**31 - 1
 # What the server lands: the standard's documents, and those of the extensions, which hold no readings.
 _LANDED = (*xml.NAMESPACES, CSIP_AUS, P2P)
 
 
 @dataclass
 class Rows:
-    """Columns of the wire readings met so far, and the reading types declared.
+    """What documents say, as texts. `message` is the caller's number of the message; an absent text is None.
 
-    `message` is the caller's number of the message. An absent text is None; absent flags and local ids may be empty as well.
+    `readings`: (message, position from 0 in the message, set_index: place in its MirrorReadingSet or None, *READING_TEXTS).
+    `types`: (message, order from 0 in the message, *TYPE_TEXTS). `devices`: documents outside metering.
     """
 
-    message: list[int] = field(default_factory=list)
-    position: list[int] = field(default_factory=list)
-    mrid: list[str | None] = field(default_factory=list)
-    duration: list[str | None] = field(default_factory=list)
-    start: list[str | None] = field(default_factory=list)
-    value: list[str | None] = field(default_factory=list)
-    set_start: list[str | None] = field(default_factory=list)
-    set_index: list[int | None] = field(default_factory=list)
-    flags: list[str | None] = field(default_factory=list)
-    local_id: list[str | None] = field(default_factory=list)
-    share: list[str | None] = field(default_factory=list)
-    types: list[dict[str, Any]] = field(default_factory=list)
+    readings: list[tuple[Any, ...]] = field(default_factory=list)
+    types: list[tuple[Any, ...]] = field(default_factory=list)
+    devices: list[DeviceText] = field(default_factory=list)
 
 
-def read_regular(body: bytes, message: int, rows: Rows) -> bool:
-    """Append the readings of a message in the form meters send most. Returns False, with `rows` untouched, for any other."""
-    found = single_readings(body) if len(body) <= xml.MAX_BYTES else None
-    if found is None:
-        return False
-    if found:
-        mrid, flags, duration, start, value, local_id = zip(*found, strict=True)
-        count = len(found)
-        rows.message += [message] * count
-        rows.position += range(count)
-        rows.mrid += mrid
-        rows.duration += duration
-        rows.start += start
-        rows.value += value
-        rows.flags += flags
-        rows.local_id += local_id
-        rows.set_start += [None] * count
-        rows.set_index += [None] * count
-        rows.share += [None] * count
-    return True
+def _schema(numbers: tuple[str, ...], texts: tuple[str, ...]) -> dict[str, Any]:
+    return {**dict.fromkeys(numbers, pl.Int32), **dict.fromkeys(texts, pl.String)}
+
+
+READING_ROWS = _schema(("message", "position", "set_index"), READING_TEXTS)
+TYPE_ROWS = _schema(("message", "order"), TYPE_TEXTS)
 
 
 def read_document(body: bytes, message: int, rows: Rows) -> str:
-    """Append the readings and reading types of any document and return the local name of its root.
+    """Append the readings, reading types and device documents of any document and return the local name of its root.
 
-    Understood roots are MirrorUsagePoint, MirrorMeterReading, MirrorMeterReadingList, and MirrorReadingSet or Reading alone
-    (whose readings then belong to no MirrorMeterReading); a document of another function set holds none. Raises
-    `ieee2030_5.xml.MalformedXml` and `ieee2030_5.xml.UnknownNamespace`.
+    Understood roots of readings are MirrorUsagePoint, MirrorMeterReading, MirrorMeterReadingList, and MirrorReadingSet or Reading
+    alone (whose readings then belong to no MirrorMeterReading). Raises `ieee2030_5.xml.MalformedXml` and
+    `ieee2030_5.xml.UnknownNamespace`.
     """
     root = xml.parse(body, namespaces=_LANDED)
     name = xml.local_name(root)
     reader = _Reader(message, rows)
-    if name == USAGE_POINT:
-        reader.usage_point(root)
-    elif name == METER_READING:
-        reader.meter_reading(root)
-    elif name == LIST:
+    if name == LIST:
         for child in root:
             if _LOCAL.get(child.tag) == METER_READING:
                 reader.meter_reading(child)
+    elif name == USAGE_POINT:
+        reader.usage_point(root)
+    elif name == METER_READING:
+        reader.meter_reading(root)
     elif name == READING_SET:
         reader.reading_set(root, None)
     elif name == READING:
         reader.reading(root, None, None, None)
-    rows.types += reader.types.values()
+    else:
+        rows.devices += device_texts(root, message)
     return name
 
 
 class _Reader:
+    """Reads the elements of one message, in one walk. Of an element given twice the last with a text counts."""
+
     def __init__(self, message: int, rows: Rows) -> None:
         self.message = message
         self.rows = rows
         self.position = 0
-        # By mRID: a type declared twice in one message counts as declared last.
-        self.types: dict[str, dict[str, Any]] = {}
+        self.order = 0
 
     def usage_point(self, element: Any) -> None:
         texts, children = _split(element)
-        mup_mrid = texts.get("mRID")
-        role_flags = _whole(texts.get("roleFlags"), 16)
         for name, child in children:
             if name == METER_READING:
-                self.meter_reading(child, normal_mrid(mup_mrid), role_flags)
+                self.meter_reading(child, texts.get("mRID"), texts.get("roleFlags"))
 
-    def meter_reading(self, element: Any, mup_mrid: str | None = None, role_flags: int | None = None) -> None:
+    def meter_reading(self, element: Any, mup_mrid: str | None = None, role_flags: str | None = None) -> None:
         texts, children = _split(element)
         mrid = texts.get("mRID")
         for name, child in children:
@@ -136,78 +122,54 @@ class _Reader:
                 self.reading(child, mrid, None, None)
             elif name == READING_SET:
                 self.reading_set(child, mrid)
-            elif name == "ReadingType" and mrid:
-                self.reading_type(child, normal_mrid(mrid), mup_mrid, role_flags, texts.get("description"))
+            elif name == READING_TYPE and mrid:
+                self.reading_type(child, mrid, mup_mrid, texts.get("description"), role_flags)
 
     def reading_set(self, element: Any, mrid: str | None) -> None:
         _, children = _split(element)
-        set_start = next((_split(child)[0].get("start") for name, child in children if name == "timePeriod"), None)
+        set_start = next((_split(child)[0].get("start") for name, child in children if name == _PERIOD), None)
         readings = [child for name, child in children if name == READING]
         for index, child in enumerate(readings):
             self.reading(child, mrid, set_start, index)
 
     def reading(self, element: Any, mrid: str | None, set_start: str | None, set_index: int | None) -> None:
-        texts, children = _split(element)
+        texts: dict[str, str] = {}
         period: dict[str, str] = {}
-        for name, child in children:
-            if name == "timePeriod":
+        local = _LOCAL
+        for child in element:
+            name = local.get(child.tag)
+            if name == _PERIOD:
                 period = _split(child)[0]
-        shares = [f"{name} {texts[name]}" for name in ("consumptionBlock", "touTier") if texts.get(name, "0") != "0"]
-        rows = self.rows
-        rows.message.append(self.message)
-        rows.position.append(self.position)
-        rows.mrid.append(mrid)
-        rows.duration.append(period.get("duration"))
-        rows.start.append(period.get("start"))
-        rows.value.append(texts.get("value"))
-        rows.set_start.append(set_start)
-        rows.set_index.append(set_index)
-        rows.flags.append(texts.get("qualityFlags"))
-        rows.local_id.append(texts.get("localID"))
-        rows.share.append(", ".join(shares) or None)
+            elif name is not None and (text := child.text) and (text := text.strip()):
+                texts[name] = text
+        get = texts.get
+        self.rows.readings.append(
+            (self.message, self.position, set_index, mrid, period.get("duration"), period.get("start"), set_start,
+             get("value"), get("qualityFlags"), get("localID"), get("consumptionBlock"), get("touTier"))
+        )  # fmt: skip
         self.position += 1
 
     def reading_type(
-        self, element: Any, mrid: str | None, mup_mrid: str | None, role_flags: int | None, description: str | None
+        self, element: Any, mrid: str, mup_mrid: str | None, description: str | None, role_flags: str | None
     ) -> None:
-        texts, _ = _split(element)
-        codes = {column: _whole(texts.get(name)) for name, column in _TYPE_CODES.items()}
-        self.types[mrid or ""] = {
-            "message": self.message,
-            "mmr_mrid": mrid,
-            "mup_mrid": mup_mrid,
-            "description": description,
-            "role_flags": role_flags,
-            **codes,
-            "channel": resolve_channel(
-                description, role_flags, codes["flow_direction"], codes["uom"], codes["kind"], codes["accumulation_behaviour"]
-            ),
-        }
-
-
-def normal_mrid(text: str | None) -> str | None:
-    """An mRID at full width: 32 upper-case digits. Some clients drop leading zero bytes."""
-    return text.upper().rjust(32, "0") if text else None
+        texts, children = _split(element)
+        quantities: dict[str, dict[str, str]] = {name: _split(child)[0] for name, child in children if name in TYPE_QUANTITIES}
+        self.rows.types.append(
+            (self.message, self.order, mrid, mup_mrid, description, role_flags, *map(texts.get, TYPE_CODES),
+             *(quantities.get(name, {}).get(part) for name in TYPE_QUANTITIES for part in QUANTITY_PARTS))
+        )  # fmt: skip
+        self.order += 1
 
 
 def _split(element: Any) -> tuple[dict[str, str], list[tuple[str, Any]]]:
     """Texts of an element's known children by name, and the known children in order."""
     texts: dict[str, str] = {}
     children: list[tuple[str, Any]] = []
+    local = _LOCAL
     for child in element:
-        name = _LOCAL.get(child.tag)
+        name = local.get(child.tag)
         if name is not None:
-            text = (child.text or "").strip()
-            if text:
+            if (text := child.text) and (text := text.strip()):
                 texts[name] = text
             children.append((name, child))
     return texts, children
-
-
-def _whole(text: str | None, base: int = 10) -> int | None:
-    """A code as an integer; None where it is missing, no number or too large for any code."""
-    try:
-        number = int(text or "", base)
-    except ValueError:
-        return None
-    return number if abs(number) <= _INT32_MAX else None

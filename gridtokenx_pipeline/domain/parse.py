@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import polars as pl
 
-from gridtokenx_pipeline.contracts.core import DER_DOCUMENTS, FLOW_RESERVATIONS, LOG_EVENTS, READING_TYPES, RESPONSES
-from gridtokenx_pipeline.domain.documents import LIST, Rows, read_document, read_regular
+from gridtokenx_pipeline.contracts.core import DER_DOCUMENTS, FLOW_RESERVATIONS, LOG_EVENTS, RESPONSES
+from gridtokenx_pipeline.domain.device_documents import device_documents
+from gridtokenx_pipeline.domain.documents import READING_ROWS, TYPE_ROWS, Rows, read_document
+from gridtokenx_pipeline.domain.frames import frame_of_rows
+from gridtokenx_pipeline.domain.reading_types import reading_types
 from gridtokenx_pipeline.domain.reasons import Reason
+from gridtokenx_pipeline.domain.shapes import read_shapes
+from gridtokenx_pipeline.domain.wire import INT48_MAX, MESSAGE_COLUMNS, numbered, wire_readings
 from ieee2030_5.xml import MalformedXml, UnknownNamespace
 
-INT48_MAX = 2**47 - 1
-_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last that a timestamp can name
-_LONGEST_S = 2**31 - 1
-_TIME = pl.Datetime("us", "UTC")
+__all__ = ["INT48_MAX", "Parsed", "parse_messages"]
 
-_MESSAGE_COLUMNS = ("message_id", "received_at", "zone", "meter_id", "device_lfdi")
-_TEXTS = ("mrid", "duration", "start", "value", "set_start", "flags", "local_id", "share")
+_AT_ONCE = 4096
+"""Messages whose bytes are cut at once: enough to make a shape worth while, few enough not to hold all bytes twice."""
 
 
 @dataclass(frozen=True)
@@ -50,107 +52,46 @@ class Parsed:
 
 def parse_messages(messages: pl.DataFrame) -> Parsed:
     """Parse a raw.messages frame, in any row order. A bad message is described in the result; nothing is raised for it."""
-    ordered = messages.sort("received_at", "message_id")
+    ordered = messages.sort("received_at", "message_id").select(*MESSAGE_COLUMNS, "method", "body")
+    parts = [_parse(ordered.slice(first, _AT_ONCE)) for first in range(0, max(ordered.height, 1), _AT_ONCE)]
+    return Parsed(**{column.name: pl.concat([getattr(part, column.name) for part in parts]) for column in fields(Parsed)})
+
+
+def _parse(messages: pl.DataFrame) -> Parsed:
+    bodies, methods = messages["body"].to_list(), messages["method"].to_list()
+    names: list[str | None] = [None] * len(bodies)
+    errors: list[str | None] = [None] * len(bodies)
+    details: list[str | None] = [None] * len(bodies)
+    shaped, others = read_shapes(bodies)
+    for read in shaped:
+        for number in read.numbers:
+            names[number] = read.name
     rows = Rows()
-    names: list[str | None] = []
-    errors: list[str | None] = []
-    details: list[str | None] = []
-    for number, (body, method) in enumerate(zip(ordered["body"].to_list(), ordered["method"].to_list(), strict=True)):
-        name, error, detail = None, None, None
-        if read_regular(body, number, rows):
-            name = LIST
-        elif body or method != "DELETE":
+    for number in others:
+        if bodies[number] or methods[number] != "DELETE":
             try:
-                name = read_document(body, number, rows)
+                names[number] = read_document(bodies[number], number, rows)
             except MalformedXml as problem:
-                error, detail = Reason.MALFORMED_DOCUMENT.value, str(problem)
+                errors[number], details[number] = Reason.MALFORMED_DOCUMENT.value, str(problem)
             except UnknownNamespace as problem:
-                error, detail = Reason.UNKNOWN_DOCUMENT.value, str(problem)
-        names.append(name)
-        errors.append(error)
-        details.append(detail)
-    headers = ordered.select(_MESSAGE_COLUMNS)
-    documents = headers.with_columns(
-        pl.Series("document", names, pl.String),
-        pl.Series("error", errors, pl.String),
-        pl.Series("error_detail", details, pl.String),
+                errors[number], details[number] = Reason.UNKNOWN_DOCUMENT.value, str(problem)
+    headers = messages.select(MESSAGE_COLUMNS)
+    readings = [read.readings for read in shaped if read.readings.height]
+    if rows.readings or not readings:
+        readings.append(numbered(frame_of_rows(rows.readings, READING_ROWS)))
+    together = readings[0] if len(readings) == 1 else pl.concat(readings).sort("message", "position")
+    types = [*(read.types for read in shaped), frame_of_rows(rows.types, TYPE_ROWS)]
+    devices = device_documents(rows.devices, headers)
+    return Parsed(
+        wire=wire_readings(together, headers),
+        reading_types=reading_types(pl.concat(types), headers),
+        documents=headers.with_columns(
+            pl.Series("document", names, pl.String),
+            pl.Series("error", errors, pl.String),
+            pl.Series("error_detail", details, pl.String),
+        ),
+        der_documents=devices.der_documents,
+        flow_reservations=devices.flow_reservations,
+        responses=devices.responses,
+        log_events=devices.log_events,
     )
-    return Parsed(_wire(rows, headers), _reading_types(rows, headers), documents)
-
-
-def _wire(rows: Rows, headers: pl.DataFrame) -> pl.DataFrame:
-    texts = pl.DataFrame({name: pl.Series(getattr(rows, name), dtype=pl.String) for name in _TEXTS}).with_columns(
-        pl.Series("position", rows.position, pl.Int32), pl.Series("set_index", rows.set_index, pl.Int32)
-    )
-    texts = texts.with_columns(pl.when(pl.col(name) != "").then(pl.col(name)) for name in ("flags", "local_id"))
-    value, duration = pl.col("value").cast(pl.Int64, strict=False), pl.col("duration").cast(pl.Int64, strict=False)
-    cast = texts.with_columns(
-        pl.col("mrid").str.to_uppercase().str.pad_start(32, "0").alias("mmr_mrid"),
-        pl.when(value.is_between(-INT48_MAX, INT48_MAX)).then(value).alias("whole"),
-        pl.when(duration.is_between(0, _LONGEST_S)).then(duration).alias("duration_s"),
-        _moment("start").alias("moment"),
-        _moment("set_start").alias("set_moment"),
-        pl.col("flags").str.to_integer(base=16, strict=False).cast(pl.Int32, strict=False).alias("device_quality_flags"),
-    )
-    no_start = pl.col("moment").is_null() & (pl.col("start").is_not_null() | pl.col("set_moment").is_null())
-    bad_duration = pl.col("duration").is_not_null() & pl.col("duration_s").is_null()
-    bad_flags = pl.col("flags").is_not_null() & pl.col("device_quality_flags").is_null()
-    error = (
-        pl.when(pl.col("whole").is_null() | bad_flags)
-        .then(pl.lit(Reason.BAD_VALUE.value))
-        .when(no_start | bad_duration)
-        .then(pl.lit(Reason.BAD_INTERVAL.value))
-        .when(pl.col("share").is_not_null())
-        .then(pl.lit(Reason.NOT_A_TOTAL.value))
-    )
-    cast = cast.with_columns(error.alias("error"))
-    if cast["error"].null_count() == cast.height:
-        cast = cast.with_columns(pl.lit(None, pl.String).alias("error_detail"))
-    else:
-        cast = cast.with_columns(_detail().alias("error_detail"))
-    return pl.concat([headers[rows.message], cast], how="horizontal").select(
-        *_MESSAGE_COLUMNS,
-        "mmr_mrid",
-        "position",
-        pl.col("moment").alias("start"),
-        "duration_s",
-        pl.col("whole").alias("value"),
-        "device_quality_flags",
-        "local_id",
-        pl.col("set_moment").alias("set_start"),
-        "set_index",
-        "error",
-        "error_detail",
-    )
-
-
-def _moment(name: str) -> pl.Expr:
-    seconds = pl.col(name).cast(pl.Int64, strict=False)
-    return pl.from_epoch(pl.when(seconds.is_between(0, _LAST_SECOND)).then(seconds) * 1_000_000, "us").cast(_TIME)
-
-
-def _detail() -> pl.Expr:
-    def shown(name: str) -> pl.Expr:
-        return pl.col(name).fill_null("none").str.slice(0, 40)
-
-    return (
-        pl.when(pl.col("error") == Reason.BAD_VALUE.value)
-        .then(
-            pl.format(
-                "value {}, quality flags {}: not a whole number within Int48, or not hex flags", shown("value"), shown("flags")
-            )
-        )
-        .when(pl.col("error") == Reason.BAD_INTERVAL.value)
-        .then(pl.format("time period of start {}, duration {}", shown("start"), shown("duration")))
-        .when(pl.col("error") == Reason.NOT_A_TOTAL.value)
-        .then(shown("share"))
-    )
-
-
-def _reading_types(rows: Rows, headers: pl.DataFrame) -> pl.DataFrame:
-    if not rows.types:
-        return READING_TYPES.empty()
-    own = {name: kind for name, kind in READING_TYPES.frame_schema().items() if name not in _MESSAGE_COLUMNS}
-    declared = pl.DataFrame(rows.types, schema={"message": pl.Int64, **own})
-    owners = headers[declared["message"]].select("device_lfdi", "received_at", "message_id")
-    return READING_TYPES.conform(pl.concat([owners, declared.drop("message")], how="horizontal"))

@@ -5,13 +5,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from gridtokenx_pipeline.contracts.core import READING_TYPES
 from gridtokenx_pipeline.domain.channels import resolve_channel
-from gridtokenx_pipeline.domain.documents import Rows, read_document, read_regular
 from gridtokenx_pipeline.domain.parse import parse_messages
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -223,53 +220,6 @@ def test_row_order_does_not_matter():
     assert_frame_equal(one.wire, other.wire)
     assert_frame_equal(one.documents, other.documents)
     assert_frame_equal(one.reading_types, other.reading_types)
-
-
-digits = st.text("0123456789-+ .x&<", max_size=12)
-pieces = st.sampled_from(
-    ["", "\n  ", "<!-- -->", "<x/>", "<value>9</value>", "<mRID>0b</mRID>", "<qualityFlags>01</qualityFlags>", "&#49;", "<?p?>"]
-)
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.text("0123456789abcdefXYZ", max_size=34),
-            digits | st.just("15"),
-            digits | st.just("1767225600"),
-            digits | st.just("77"),
-            pieces,
-            pieces,
-        ),
-        max_size=3,
-    ),
-    st.sampled_from(
-        ["", '<?xml version="1.0" encoding="UTF-8"?>', "<?xml version='1.0' encoding='utf-8'?>\n", '<?xml version="1.0"?>']
-    ),
-)
-def test_the_fast_reader_reads_what_the_parser_reads(items, declaration):
-    parts = [
-        f"<MirrorMeterReading>{a}<mRID>{m}</mRID><Reading>{b}<timePeriod><duration>{d}</duration><start>{s}</start></timePeriod>"
-        f"<value>{v}</value></Reading></MirrorMeterReading>"
-        for m, d, s, v, a, b in items
-    ]
-    body = declaration.encode() + listed(*parts)
-    fast, slow = Rows(), Rows()
-    if read_regular(body, 0, fast):
-        assert read_document(body, 0, slow) == "MirrorMeterReadingList"
-        for name in ("mrid", "duration", "start", "value", "position", "message"):
-            assert getattr(fast, name) == getattr(slow, name)
-        assert [flags or None for flags in fast.flags] == slow.flags
-    else:
-        assert fast == Rows()
-
-
-@pytest.mark.parametrize(
-    "body",
-    [full_post(0), b'<?xml version="1.0" encoding="UTF-8"?>\n' + full_post(0), full_post(0).replace(b"><", b">\r\n  <")],
-)
-def test_meters_messages_are_regular(body):
-    assert read_regular(body, 0, Rows())
 
 
 @pytest.mark.parametrize(
