@@ -3,12 +3,12 @@
 A register is compared with the last accepted one before it in time, of the same meter and channel, received earlier: late data is
 compared with its own past, and nothing depends on where receipts were cut into batches. A register that fell is, in this order,
 
-- the same that was accepted for the interval before: it passes, and is a duplicate;
 - a meter swap, where another device sent it (its LFDI differs; the gateway has none), or where it is exactly the energy of its
   own interval, so that it began at 0 with it: it counts anew from here;
 - a rollover, where for the end M of some register what was missing to M and what came after are together no more than the meter
   can do in the time between: M is a power of ten from 10^5 to 10^15 Wh, or 2^32 or 2^47 of the register's own unit;
 - the inverter's own use, where a generation register fell by no more than that in the time between;
+- the same that was accepted for the interval before;
 - wrong, and refused.
 
 A register without an interval value takes the energy accepted for the interval that ends with it, or else its difference to the
@@ -251,13 +251,13 @@ def _in_order(row: dict[str, Any], past: _Past) -> str | None:
         return None
     end, floor, device = known
     elapsed = row["end_s"] - end
-    if any(register == its for _, its, _ in past.values.get((row["start_s"], row["length_s"]), ())):
-        return None
     if _other(device, row["device_lfdi"]) or (not row["derived"] and 0 < row["energy"] == register):
         row["findings"] |= marks.METER_SWAP
     elif _rolled(row, floor, elapsed) is not None:
         row["findings"] |= marks.REGISTER_ROLLOVER
-    elif floor - register > row["tare_mw"] * elapsed // 3600:
+    elif floor - register > row["tare_mw"] * elapsed // 3600 and not any(
+        register == its for _, its, _ in past.values.get((row["start_s"], row["length_s"]), ())
+    ):
         row["floor"] = floor
         return Reason.REGISTER_DECREASED.value
     return None

@@ -26,8 +26,8 @@ def flagged(part: str, flags: str) -> str:
     return part.replace("<Reading>", f"<Reading><qualityFlags>{flags}</qualityFlags>") if flags else part
 
 
-channels = st.sampled_from(("load", "generation"))
-starts = st.sampled_from((0, 15, 30, 45, 31, 46, 20))
+channels = st.sampled_from(("generation", "generation", "load"))
+starts = st.sampled_from((0, 15, 15, 30, 30, 31, 20))
 totals = st.sampled_from((0, 5, 990, 1000, 1005, 1010, 900, 700_000, END - 20, END - 5, END - 1, 4))
 flags = st.sampled_from(("", "", "", "10", "04", "01"))
 intervals = st.builds(

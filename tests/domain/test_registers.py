@@ -97,6 +97,16 @@ def test_a_register_alone_has_the_energy_over_its_end():
     ]
 
 
+@pytest.mark.parametrize("cut", range(1, 6))
+def test_a_register_alone_begins_at_one_that_was_refused_wherever_receipts_are_cut(cut):
+    spike = [(20, 1000), (35, 1700), (50, 90_000_000), (65, 3100), (80, 3800), (95, 4000)]
+    frame = messages(MUP, *((when, listed(register("load", total, when - 5))) for when, total in spike))
+    whole, parts = lines([frame]), lines([frame[:cut], frame[cut:]])
+    assert whole.readings["energy_milli_wh"].to_list() == [700, 700, 200]
+    assert parts.readings.equals(whole.readings)
+    assert parts.rejected.equals(whole.rejected)
+
+
 @pytest.mark.parametrize("cut", range(1, 7))
 def test_a_register_counts_anew_after_rollover_and_swap_wherever_receipts_are_cut(cut):
     frame = messages(
