@@ -64,8 +64,9 @@ class Series:
         """Sums of readings: meter, channel, at, block_s, energy, covered_s, n, and `off`, `moved` and `known`.
 
         A block is 300 s; of a longer reading it is the reading; where readings fit into neither but into the hour, it is the
-        hour. What fits nowhere is in no block. `off` is energy less register difference, `moved` the register difference, both
-        summed over the `known` readings: those with a register that directly follow one.
+        hour. What fits nowhere is in no block. `off` is energy less register difference (tare counts as 0, since no register
+        tells it), `moved` the register difference, both summed over the `known` readings: those with a register that directly
+        follow one.
         """
         length = pl.col("length_s")
         block = (
@@ -88,7 +89,7 @@ class Series:
                 pl.col("energy").sum(),
                 pl.col("length_s").sum().alias("covered_s"),
                 pl.len().cast(pl.Int64).alias("n"),
-                (pl.col("energy") - pl.col("moved")).sum().alias("off"),
+                (pl.col("energy").clip(0) - pl.col("moved")).sum().alias("off"),
                 pl.col("moved").sum(),
                 pl.col("moved").count().cast(pl.Int64).alias("known"),
             )
