@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 
 import polars as pl
@@ -20,6 +22,7 @@ __all__ = ["INT48_MAX", "Parsed", "parse_messages"]
 
 _AT_ONCE = 4096
 """Messages whose bytes are cut at once: enough to make a shape worth while, few enough not to hold all bytes twice."""
+_THREADS = min(os.cpu_count() or 1, 4)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,12 @@ class Parsed:
 def parse_messages(messages: pl.DataFrame) -> Parsed:
     """Parse a raw.messages frame, in any row order. A bad message is described in the result; nothing is raised for it."""
     ordered = messages.sort("received_at", "message_id").select(*MESSAGE_COLUMNS, "method", "body")
-    parts = [_parse(ordered.slice(first, _AT_ONCE)) for first in range(0, max(ordered.height, 1), _AT_ONCE)]
+    slices = [ordered.slice(first, _AT_ONCE) for first in range(0, max(ordered.height, 1), _AT_ONCE)]
+    if len(slices) == 1:
+        return _parse(slices[0])
+    # Most of the work is outside the interpreter's lock.
+    with ThreadPoolExecutor(_THREADS) as pool:
+        parts = list(pool.map(_parse, slices))
     return Parsed(**{column.name: pl.concat([getattr(part, column.name) for part in parts]) for column in fields(Parsed)})
 
 

@@ -16,8 +16,8 @@ What is not taken is left to the XML reader, message by message.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ Ints = npt.NDArray[np.int64]
 FEWEST = 8
 """Messages of one shape that are worth its making: below that the XML reader is as fast."""
 _ROUNDS = 8  # Shapes tried for messages that are alike in their numbers of bytes.
+_BLOCK = 1 << 17  # Bytes looked at in one go: they stay in the processor's cache.
 _BLANK = b" \t\r\n"
 _BLANK_TEXT = r"^[ \t\r\n]*$"
 _CLEAN_TEXT = r"^[!-%'-;=?-~](?:[ -%'-;=?-~]*[!-%'-;=?-~])?$"
@@ -68,51 +69,53 @@ class Read:
 
 def read_shapes(bodies: list[bytes]) -> tuple[list[Read], list[int]]:
     """Read the messages that have a shape in common, and return the numbers (indices) of all others, ascending."""
-    numbers = [n for n, body in enumerate(bodies) if body[:1] == b"<" and len(body) <= MAX_BYTES and body.isascii()]
-    taken: list[Read] = []
-    if len(numbers) >= FEWEST:
-        cut = _cut(bodies, numbers)
-        if cut is not None:
-            taken = list(cut.shapes())
+    every = list(range(len(bodies)))
+    cut = _cut(bodies, every)
+    taken = [] if cut is None else list(cut.shapes())
     done = {number for read in taken for number in read.numbers}
-    return taken, [number for number in range(len(bodies)) if number not in done] if done else list(range(len(bodies)))
+    return taken, [number for number in every if number not in done]
 
 
 def _cut(bodies: list[bytes], numbers: list[int]) -> _Texts | None:
-    """Cut messages into markups and texts, without those where they do not alternate. The space after each ends its last text."""
-    joined = b" ".join([bodies[n] for n in numbers]) + b" "
+    """Cut messages into markups and texts, leaving out those where they do not alternate; None where too few are left."""
+    if len(numbers) < FEWEST:
+        return None
+    chosen = bodies if len(numbers) == len(bodies) else [bodies[n] for n in numbers]
+    sizes = np.fromiter(map(len, chosen), np.int64, len(chosen))
+    starts = np.cumsum(sizes + 1) - sizes - 1
+    # The space after each message ends its last text.
+    joined = b" ".join([*chosen, b""])
     data = np.frombuffer(joined, np.uint8)
-    opens = data == ord("<")
-    # A markup starts where a `<` follows no `>`; a text starts where something else follows one.
-    cuts = opens.copy()
-    cuts[1:] ^= data[:-1] == ord(">")
-    at = np.flatnonzero(cuts)
-    kinds = opens[at]
-    if len(at) % 2 == 0 and kinds[::2].all() and not kinds[1::2].any():
-        starts = np.cumsum([0] + [len(bodies[n]) + 1 for n in numbers[:-1]])
-        first = np.searchsorted(at, starts)
-        if not (first % 2).any():
-            return _Texts(bodies, numbers, joined, at, first // 2)
-    # Rare: some message is torn, or holds a comment. Only those are put aside.
-    kept = [n for n in numbers if _alternates(bodies[n])]
-    return _cut(bodies, kept) if FEWEST <= len(kept) < len(numbers) else None
+    if not joined.isascii() or sizes.max() > MAX_BYTES or (data[starts] != ord("<")).any():
+        return _cut(bodies, [n for n in numbers if bodies[n][:1] == b"<" and bodies[n].isascii() and len(bodies[n]) <= MAX_BYTES])
+    at = _boundaries(data)
+    first = np.searchsorted(at, starts)
+    count = np.diff(np.append(first, len(at)))
+    opens = data[at] == ord("<")
+    if (count % 2).any() or not opens[::2].all() or opens[1::2].any():
+        # Some message is torn, or holds a comment.
+        wrong = opens == (np.arange(len(at)) - np.repeat(first, count)) % 2
+        good = (np.add.reduceat(wrong, first, dtype=np.int64) == 0) & (count % 2 == 0)
+        return _cut(bodies, np.array(numbers)[good].tolist())
+    return _Texts(np.array(numbers), joined, at, first // 2)
 
 
-def _alternates(body: bytes) -> bool:
-    data = np.frombuffer(body + b" ", np.uint8)
-    opens = data == ord("<")
-    cuts = opens.copy()
-    cuts[1:] ^= data[:-1] == ord(">")
-    kinds = opens[np.flatnonzero(cuts)]
-    return len(kinds) % 2 == 0 and bool(kinds[::2].all()) and not kinds[1::2].any()
+def _boundaries(data: npt.NDArray[np.uint8]) -> Ints:
+    """Where a markup starts (a `<` after anything but `>`) or a text does (anything but `<` after a `>`), ascending."""
+    found = []
+    for start in range(0, len(data), _BLOCK):
+        opens = data[start : start + _BLOCK] == ord("<")
+        before = data[max(start - 1, 0) : start + len(opens) - 1] == ord(">")
+        opens[len(opens) - len(before) :] ^= before
+        found.append(np.flatnonzero(opens) + start)
+    return np.concatenate(found)
 
 
 class _Texts:
     """Messages cut into markups and texts: `markups` and `texts` have as many rows, message i's from `first[i]` on."""
 
-    def __init__(self, bodies: list[bytes], numbers: list[int], joined: bytes, at: Ints, first: Ints) -> None:
-        self.bodies = bodies
-        self.numbers = np.array(numbers)
+    def __init__(self, numbers: Ints, joined: bytes, at: Ints, first: Ints) -> None:
+        self.numbers = numbers
         offsets = np.append(at, len(joined))
         pieces = pa.Array.from_buffers(pa.large_utf8(), len(at), [None, pa.py_buffer(offsets), pa.py_buffer(joined)])
         series = pl.Series(pieces)
@@ -121,7 +124,7 @@ class _Texts:
         self.count = np.diff(np.append(first, len(at) // 2))
         self.bytes = np.add.reduceat((offsets[1::2] - offsets[:-1:2]), first)
 
-    def shapes(self) -> Any:
+    def shapes(self) -> Iterator[Read]:
         """Yield what is read of each shape."""
         alike, group = np.unique(self.count * (MAX_BYTES + 1) + self.bytes, return_inverse=True)
         order = np.argsort(group, kind="stable")
@@ -156,22 +159,19 @@ class _Texts:
         markups, texts = self.markups.slice(at, count).to_list(), self.texts.slice(at, count).to_list()
         return shape_of(markups, texts)
 
-    def _read(self, shape: Shape, members: Ints) -> Any:
-        good = self._clean(shape, members)
-        if not good.all():
-            members = members[good]
-        if not len(members):
-            return
+    def _read(self, shape: Shape, members: Ints) -> Iterator[Read]:
+        """What `members` say, without those whose texts are not clean."""
+        good = self._clean(members, shape.blank, _BLANK_TEXT) & self._clean(members, shape.other, _CLEAN_TEXT)
         readings = self._columns(members, shape.places)
-        numbers = {new: readings[name].cast(pl.Int64, strict=False) for name, new in NUMBERS.items()}
-        odd = np.zeros(len(readings), np.bool_)
+        numbers = {}
         for name, new in NUMBERS.items():
-            failed = numbers[new].is_null() & readings[name].is_not_null()
-            if failed.any():
-                odd |= (failed & ~readings[name].str.contains(_CLEAN_TEXT).fill_null(True)).to_numpy()
-        if odd.any():
-            odd_messages = odd.reshape(len(members), -1).any(axis=1)
-            yield from self._read(shape, members[~odd_messages])
+            text, number = readings[name], readings[name].cast(pl.Int64, strict=False)
+            if number.null_count() > text.null_count():
+                good &= self._clean(members, [place for place in shape.places[name] if place >= 0], _CLEAN_TEXT)
+            numbers[new] = number
+        if not good.all():
+            if good.any():
+                yield from self._read(shape, members[good])
             return
         count = len(shape.set_index)
         own = self.numbers[members]
@@ -202,16 +202,15 @@ class _Texts:
                 columns.append(self.texts.gather(self._index(members, at)).alias(name))
         return pl.DataFrame(columns)
 
-    def _clean(self, shape: Shape, members: Ints) -> npt.NDArray[np.bool_]:
-        """Whether the blank texts of each of `members` are blank and all others but its numbers clean."""
+    def _clean(self, members: Ints, places: list[int], pattern: str) -> npt.NDArray[np.bool_]:
+        """Whether the texts at `places` of each of `members` match a pattern."""
         good = np.ones(len(members), np.bool_)
-        for places, pattern in ((shape.blank, _BLANK_TEXT), (shape.other, _CLEAN_TEXT)):
-            if places:
-                texts = self.texts.gather(self._index(members, places))
-                kinds = texts.unique()
-                wrong = kinds.filter(~kinds.str.contains(pattern))
-                if len(wrong):
-                    good &= ~texts.is_in(wrong.implode()).to_numpy().reshape(len(members), -1).any(axis=1)
+        if places:
+            texts = self.texts.gather(self._index(members, places))
+            met = texts.unique()
+            wrong = met.filter(~met.str.contains(pattern))
+            if len(wrong):
+                good = np.asarray(~texts.is_in(wrong.implode()).to_numpy().reshape(len(members), -1).any(axis=1))
         return good
 
 

@@ -171,6 +171,65 @@ def test_a_type_declared_twice_in_a_message_counts_as_declared_last():
     assert types["mup_mrid"].to_list() == [None, None]
 
 
+TYPE_FIELDS = {
+    "accumulationBehaviour": ("accumulation_behaviour", 4),
+    "commodity": ("commodity", 1),
+    "dataQualifier": ("data_qualifier", 12),
+    "flowDirection": ("flow_direction", 19),
+    "intervalLength": ("interval_length_s", 15),
+    "kind": ("kind", 12),
+    "powerOfTenMultiplier": ("power_of_ten", -3),
+    "uom": ("uom", 72),
+    "phase": ("phase", 224),
+    "subIntervalLength": ("sub_interval_length_s", 5),
+    "supplyLimit": ("supply_limit", 2**47),
+    "numberOfConsumptionBlocks": ("consumption_blocks", 2),
+    "numberOfTouTiers": ("tou_tiers", 3),
+    "maxNumberOfIntervals": ("max_intervals", 96),
+}
+QUANTITIES = {
+    "calorificValue": ("calorific_power_of_ten", "calorific_unit", "calorific_value"),
+    "conversionFactor": ("conversion_power_of_ten", "conversion_unit", "conversion_value"),
+}
+
+
+def declared(codes: str, ns: str = URN) -> dict:
+    return parse_messages(messages(listed(mmr("01", rtype(codes)), ns=ns))).reading_types.row(0, named=True)
+
+
+@pytest.mark.parametrize("namespace", [URN, DRAFT])
+def test_every_field_of_a_reading_type_is_kept(namespace):
+    codes = "".join(f"<{name}>{value}</{name}>" for name, (_, value) in TYPE_FIELDS.items())
+    quantities = "".join(
+        f"<{name}><multiplier>-2</multiplier><unit>{unit}</unit><value>{unit}00</value></{name}>"
+        for unit, name in enumerate(QUANTITIES, 119)
+    )
+    got = declared(f"{codes}{quantities}<tieredConsumptionBlocks>true</tieredConsumptionBlocks>", namespace)
+    assert {column: got[column] for column, _ in TYPE_FIELDS.values()} == dict(TYPE_FIELDS.values())
+    for unit, columns in enumerate(QUANTITIES.values(), 119):
+        assert [got[column] for column in columns] == [-2, unit, unit * 100]
+    assert got["tiered_consumption_blocks"] is True
+
+
+@pytest.mark.parametrize("text", ["", "x", "1.5", "99999999999999999999", "<a>1</a>"])
+def test_a_field_of_a_reading_type_that_is_no_code_is_null(text):
+    codes = "".join(f"<{name}>{text}</{name}>" for name in [*TYPE_FIELDS, "tieredConsumptionBlocks"])
+    quantities = "".join(f"<{name}><value>{text}</value></{name}>" for name in QUANTITIES)
+    got = declared(codes + quantities)
+    names = [*(column for column, _ in TYPE_FIELDS.values()), *(name for columns in QUANTITIES.values() for name in columns)]
+    assert [got[name] for name in [*names, "tiered_consumption_blocks"]] == [None] * (len(names) + 1)
+
+
+def test_codes_too_large_for_their_column_are_null():
+    got = declared(f"<uom>{2**31}</uom><supplyLimit>{2**31}</supplyLimit><calorificValue>7</calorificValue>")
+    assert (got["uom"], got["supply_limit"], got["calorific_value"]) == (None, 2**31, None)
+
+
+@pytest.mark.parametrize(("text", "meant"), [("true", True), ("1", True), ("false", False), ("0", False), ("yes", None)])
+def test_tiered_consumption_blocks(text, meant):
+    assert declared(f"<tieredConsumptionBlocks>{text}</tieredConsumptionBlocks>")["tiered_consumption_blocks"] is meant
+
+
 @pytest.mark.parametrize(
     ("body", "document", "error"),
     [
