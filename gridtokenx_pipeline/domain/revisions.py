@@ -19,7 +19,7 @@ _ENERGIES = [f"{channel}_milli_wh" for channel in ENERGY_CHANNELS]
 _KEY = ["meter_id", "interval_start"]
 _SERIES = ["meter_id", "channel"]
 _GAP = ("gap_start", "gap_end")
-_REACH = pl.duration(hours=1)
+_HOUR = dt.timedelta(hours=1)
 _STATE = [*_ENERGIES, "readings_expected", "readings_present", "readings_estimated", "quality_flags"]
 
 
@@ -31,8 +31,7 @@ class EnergyOf(Protocol):
     ) -> pl.DataFrame:
         """Return core.energy_5min of the event hours [start, end) from what was known at `at`.
 
-        `readings` and `edits` are already those of then, an hour around the hours and further, where they were given. Intervals
-        that end later than `at` less the watermark have not closed.
+        `readings` and `edits` are already those of then. Intervals that end later than `at` less the watermark have not closed.
         """
 
 
@@ -64,10 +63,14 @@ def revisions(
         return REVISIONS.empty()
     # The last change of an interval made it what it is now; the states before it have to be worked out.
     last = pl.col("known_from") == pl.col("known_from").max().over(_KEY)
-    now = changes.filter(last).join(energy.select(*_KEY, "zone", *_STATE), on=_KEY, how="left")
+    now = changes.filter(last).join(energy.select(*_KEY, *_STATE), on=_KEY, how="left")
     before = changes.filter(~last)
+    silent = _silent(before, readings, edits, watermark_s)
+    before = before.join(silent, on=[*_KEY, "known_from"], how="anti")
+    before = pl.concat([before, _at_hours_end(silent, now, watermark_s)]).unique()
+    nothing = silent.with_columns(pl.lit(None, kind).alias(name) for name, kind in energy.select(_STATE).schema.items())
     names = pl.concat([readings.select("meter_id", "zone"), edits.select("meter_id", "zone")]).unique("meter_id", keep="any")
-    states = [now.drop("zone"), *(_states(some, readings, edits, energy_of) for some in _together(before))]
+    states = [now, nothing, *(_states(some, readings, edits, energy_of) for some in _together(before))]
     rows = pl.concat([frame.select(*_KEY, "known_from", *_STATE) for frame in states]).join(names, on="meter_id")
     return REVISIONS.conform(_numbered(rows))
 
@@ -129,23 +132,67 @@ def _changes(
     # What comes late for one interval may change what is estimated in those around, once they changed at all.
     changed = marks.select(_KEY).unique()
     near = changed.join(marks.rename({"interval_start": "cause"}), on="meter_id")
-    near = near.filter((pl.col("interval_start") - pl.col("cause")).abs() <= _REACH).filter(pl.col("known_from") > close)
-    return pl.concat([marks, near.select(marks.columns), changed.with_columns(close.alias("known_from"))]).unique()
+    near = near.filter((pl.col("interval_start") - pl.col("cause")).abs() <= _HOUR).filter(pl.col("known_from") > close)
+    again = _heard_again(changed, readings).filter(pl.col("known_from") > close)
+    first = changed.with_columns(close.alias("known_from"))
+    return pl.concat([marks, near.select(marks.columns), again.select(marks.columns), first]).unique()
+
+
+def _heard_again(changed: pl.DataFrame, readings: pl.DataFrame) -> pl.DataFrame:
+    """When each channel of the meters first told of a time after the intervals: a gap in them has an end from then on."""
+    told = readings.join(changed, on="meter_id", how="semi").select(
+        *_SERIES, (pl.col("interval_start") + pl.duration(seconds="duration_s")).alias("reached"), "received_at"
+    )
+    told = told.sort("received_at", "reached").with_columns(pl.col("reached").cum_max().over(_SERIES))
+    told = told.unique([*_SERIES, "reached"], keep="first", maintain_order=True).sort("reached")
+    after = (pl.col("interval_start") + pl.duration(seconds=MARK_S, microseconds=1)).alias("reached")
+    wanted = changed.join(told.select(_SERIES).unique(), on="meter_id").with_columns(after).sort("reached")
+    heard = wanted.join_asof(told, on="reached", by=_SERIES, strategy="forward", check_sortedness=False).drop_nulls("received_at")
+    return heard.select(*_KEY, _mark(pl.col("received_at")).alias("known_from")).unique()
 
 
 def _behind_estimates(readings: pl.DataFrame, estimates: pl.DataFrame, watermark_s: int) -> pl.DataFrame:
-    """When each estimate became possible: when the readings around its gap were there, else when the gap's end had closed."""
+    """When each estimate became what it is: when a reading around its gap came, else when the gap's end had closed."""
     gaps = estimates.filter(pl.col("method") != "register_wins").select(*_SERIES, "interval_start", "duration_s", *_GAP)
     if gaps.is_empty():
         return gaps.select(*_KEY, "duration_s", pl.col("gap_end").alias("moment"))
     of_gaps = readings.join(gaps.select(_SERIES).unique(), on=_SERIES, how="semi")
     end = pl.col("interval_start") + pl.duration(seconds="duration_s")
-    after = of_gaps.group_by(*_SERIES, pl.col("interval_start").alias("gap_end")).agg(pl.col("received_at").min().alias("ended"))
-    before = of_gaps.group_by(*_SERIES, end.alias("gap_start")).agg(pl.col("received_at").min().alias("began"))
+    # A later version of either end changes the estimate again.
+    after = of_gaps.select(*_SERIES, pl.col("interval_start").alias("gap_end"), pl.col("received_at").alias("ended"))
+    before = of_gaps.select(*_SERIES, end.alias("gap_start"), pl.col("received_at").alias("began"))
     both = gaps.join(after, on=[*_SERIES, "gap_end"], how="left").join(before, on=[*_SERIES, "gap_start"], how="left")
     closed = pl.col("gap_end") + pl.duration(seconds=watermark_s)
     causes = [both.select(*_KEY, "duration_s", pl.coalesce(name, closed).alias("moment")) for name in ("ended", "began")]
     return pl.concat(causes).unique()
+
+
+def _silent(states: pl.DataFrame, readings: pl.DataFrame, edits: pl.DataFrame, watermark_s: int) -> pl.DataFrame:
+    """States at the close of intervals when nothing was known of the meter from the interval's start on: no need to derive them.
+
+    At the close of an hour's last interval the hour may be estimated by like days, so that state is not among them.
+    """
+    start = pl.col("interval_start")
+    closes = states.filter(pl.col("known_from") == start + pl.duration(seconds=MARK_S + watermark_s))
+    closes = closes.filter(start.dt.truncate("1h") == (start + pl.duration(seconds=MARK_S)).dt.truncate("1h")).sort("known_from")
+    end = (start + pl.duration(seconds="duration_s")).alias("reached")
+    told = pl.concat(
+        [
+            readings.join(closes, on="meter_id", how="semi").select("meter_id", pl.col("received_at").alias("known_from"), end),
+            edits.join(closes, on="meter_id", how="semi").select("meter_id", pl.col("edited_at").alias("known_from"), end),
+        ]
+    ).sort("known_from", "reached")
+    told = told.with_columns(pl.col("reached").cum_max().over("meter_id"))
+    joined = closes.join_asof(told, on="known_from", by="meter_id", strategy="backward", check_sortedness=False)
+    return joined.filter(pl.col("reached").is_null() | (pl.col("reached") <= start)).select(states.columns)
+
+
+def _at_hours_end(silent: pl.DataFrame, now: pl.DataFrame, watermark_s: int) -> pl.DataFrame:
+    """States of silent intervals when their hour has closed, and a long silence is estimated, unless they changed before."""
+    closed = pl.col("interval_start").dt.truncate("1h") + pl.duration(seconds=3600 + watermark_s)
+    ends = silent.select(*_KEY, _mark(closed).alias("known_from"))
+    changed = now.select(*_KEY, pl.col("known_from").alias("_last"))
+    return ends.join(changed, on=_KEY).filter(pl.col("known_from") < pl.col("_last")).select(silent.columns)
 
 
 def _together(before: pl.DataFrame) -> list[pl.DataFrame]:
@@ -161,7 +208,7 @@ def _states(some: pl.DataFrame, readings: pl.DataFrame, edits: pl.DataFrame, ene
     assert isinstance(first, dt.datetime)
     assert isinstance(last, dt.datetime)
     known, edited = known_at(readings, edits, at)
-    energy = energy_of(known, edited, at, first, last + dt.timedelta(hours=1))
+    energy = energy_of(known, edited, at, first, last + _HOUR)
     return some.join(energy.select(*_KEY, *_STATE), on=_KEY, how="left")
 
 

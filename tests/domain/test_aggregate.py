@@ -207,7 +207,7 @@ wire = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(wire, max_size=60, unique_by=lambda item: (item[0], item[1], item[2], item[5])), st.randoms())
 def test_levels_agree_bit_for_bit_whatever_the_order(items, random):
     rows = [
@@ -231,7 +231,7 @@ lengths = st.sampled_from((1, 5, 10, 15, 20, 60, 300, 900, 3600))
 runs = st.lists(st.tuples(lengths, st.integers(-(10**6), 10**12), st.booleans()), min_size=1, max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.dictionaries(st.tuples(st.sampled_from(("M1", "M2")), st.sampled_from(ENERGY_CHANNELS)), runs, min_size=1), st.randoms()
 )

@@ -122,7 +122,7 @@ slots = st.tuples(st.sampled_from(("M1", "M2")), st.sampled_from(core.ENERGY_CHA
 spans = st.lists(st.tuples(slots, st.integers(1, 60), st.sampled_from((16, 32, 48, 0))), max_size=5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.dictionaries(slots, st.tuples(st.integers(-5, 50), st.integers(1, 3))), spans, st.dictionaries(slots, st.integers(0, 9)), st.dictionaries(slots, st.tuples(st.integers(0, 9), st.booleans())), st.randoms())  # fmt: skip
 def test_whatever_the_order(read, found, edited, guessed, random):
     rows = [

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -125,6 +125,58 @@ def test_an_estimate_that_came_later_is_a_revision():
     assert energy["load_milli_wh"].to_list() == [200, 200, 200, 200]
 
 
+def test_a_new_version_beside_a_gap_changes_its_estimate():
+    """The gap's end comes again without a register: its energy is no longer exact but a line from 10 to 0, in the interval before."""
+    rows = four([10] * 60, missing=(19,))
+    rows.append(reading(channel="generation", start=300, energy=0, version=2, received_at=at(2154)))
+    found = history(rows)[1].filter(interval_start=at(0))
+    assert states(found, "generation_milli_wh", "quality_flags") == [(at(0), 1, at(360), 200, 33), (at(0), 2, at(2400), 195, 40)]
+
+
+def test_what_was_estimated_before_late_data_came():
+    """The silence ends in time at 00:12:45; of its middle, a reading comes at 00:16:40 and moves the energy on both sides."""
+    rows = four([10] * 80, missing=range(10, 50))
+    rows += [reading(channel=channel, start=450, energy=10, register=250, received_at=at(1000)) for channel in MARKET]
+    assert states(history(rows)[1].filter(interval_start=at(0)), "load_milli_wh", "readings_estimated") == [
+        (at(0), 1, at(360), 100, 0),
+        (at(0), 2, at(900), 200, 10),
+        (at(0), 3, at(1200), 170, 10),
+    ]
+
+
+def test_a_long_silence_is_estimated_when_its_hour_has_closed():
+    """Of a meter that is silent for four hours and sends all of it later, three states of its third hour are known."""
+    past = [
+        {"zone": "stanford", "meter_id": "M1", "interval_start": at(-86_400 * day + 300 * n), "load_milli_wh": 77}
+        for day in (1, 2, 5)
+        for n in range(288)
+    ]
+    days = pl.DataFrame(past, schema={name: core.ENERGY_5MIN.frame_schema()[name] for name in ("zone", "meter_id", "interval_start", *ENERGY)})  # fmt: skip
+
+    def energy(read, edited, moment, start, end):
+        calls.append(moment)
+        closed = moment - dt.timedelta(seconds=60)
+        guessed = estimate(
+            read, edited, exceptions(), meters(), start=start, end=end, closed_before=closed, history=days, timezone="UTC"
+        )
+        inside = pl.col("interval_start").is_between(start, end, closed="left")
+        return levels(effective(read.filter(inside), edited.filter(inside), exceptions(), guessed))[core.ENERGY_5MIN]
+
+    calls = []
+    rows = four([10] * 4) + [{**row, "received_at": at(40_000)} for row in four([10] * 960, start=60)]
+    read, third = readings(*rows), (at(7200), at(10_800))
+    now = energy(read, edits(), LATER, *third)
+    calls.clear()
+    found = revisions(read, edits(), core.ESTIMATES.empty(), now, energy, start=third[0], end=third[1], watermark_s=60)
+    assert states(found.filter(interval_start=at(7200)), "load_milli_wh", "readings_present", "readings_estimated") == [
+        (at(7200), 1, at(7560), None, 0, 0),
+        (at(7200), 2, at(11_100), 77, 0, 0),
+        (at(7200), 3, at(40_200), 200, 20, 0),
+    ]
+    assert found["revision"].value_counts().sort("revision").rows() == [(1, 12), (2, 12), (3, 11)]
+    assert sorted(calls) == [at(10_860), at(11_100)]
+
+
 def test_a_long_reading_is_of_several_intervals():
     rows = [r for channel in MARKET for r in run([900] * 2, channel=channel, duration=900)]
     assert states(history(rows)[1], "load_milli_wh") == [
@@ -148,7 +200,7 @@ messages = st.lists(
 )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(st.sets(st.integers(1, 58), max_size=12), messages, st.dictionaries(st.integers(0, 59), st.integers(100, 5000), max_size=2))  # fmt: skip
 def test_what_was_known_is_what_would_have_been_derived(missing, late, edited):
     """As known at every mark: what revisions say is the energy of what had been received and edited by then."""

@@ -46,7 +46,7 @@ def estimate(
     intervals that end later have not closed, nothing is missing of them yet.
 
     The gap is where readings are missing, whatever was edited; an edited interval has no estimate. A gap that no reading has
-    ended is estimated by like days alone, each hour from where the gap is longer than linear_s by the hour's end: so what an
+    ended is estimated by like days alone, once the hour has closed and if the gap is longer than linear_s by its end: so what an
     hour gets does not depend on when it is looked at. Flags: a register-exact gap within one market interval is valid and
     derived, since its energy there is exact; otherwise derived and interpolated.
     """
@@ -94,8 +94,8 @@ def _long_slots(gaps: pl.DataFrame, first_s: int, last_s: int) -> pl.DataFrame:
         gaps.filter(pl.col("gap_end").is_null())
         .with_columns(hours.alias("hour"))
         .explode("hour", empty_as_null=False)
-        .with_columns(pl.min_horizontal(pl.col("hour") + _HOUR_S, pl.lit(last_s)).alias("gap_end"))
-        .filter(pl.col("gap_end") - pl.col("gap_start") > pl.col("linear_s"))
+        .with_columns((pl.col("hour") + _HOUR_S).alias("gap_end"))
+        .filter((pl.col("gap_end") <= last_s) & (pl.col("gap_end") - pl.col("gap_start") > pl.col("linear_s")))
     )
     return pl.concat([ended, slots(pieces, pl.col("hour"), pl.col("gap_end")).drop("hour")])
 

@@ -240,6 +240,7 @@ def test_a_dead_meter_gets_like_days_from_where_the_gap_is_long():
     hours = [of(rows, 3600 * n, 3600 * (n + 1), history=history_of(WEEK)) for n in range(4)]
     assert [hour.height for hour in hours] == [0, 0, 240, 240]
     assert only(hours[2], "gap_end") == [at(3 * 3600)]
+    assert of(rows, 2 * 3600, 3 * 3600, history=history_of(WEEK), closed=at(3 * 3600 - 1)).is_empty()
     assert_frame_equal(of(rows, 0, 4 * 3600, history=history_of(WEEK)), pl.concat(hours))
 
 
@@ -265,7 +266,7 @@ def test_the_sun_of_today_scales_generation():
 gaps = st.lists(st.tuples(st.integers(0, 470), st.integers(1, 120)), max_size=4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.lists(st.integers(0, 5000), min_size=1, max_size=12),
     st.dictionaries(st.sampled_from(("M1", "M2", "M3", "M4", "M5")), gaps, min_size=1),
