@@ -45,4 +45,6 @@ def examine(evidence: Evidence) -> pl.DataFrame:
     )
     found = [check(series) for check in checks] + [clock_drift(series, received), late(series, received)]
     rows = pl.concat(found).filter(pl.col("interval_start") >= evidence.start, pl.col("interval_start") < evidence.end)
-    return VEE_EXCEPTIONS.conform(rows.sort(VEE_EXCEPTIONS.key))
+    # Readings of two lengths may be at fault over the same time; that is one finding.
+    rows = rows.sort(*VEE_EXCEPTIONS.key, "detail").unique(VEE_EXCEPTIONS.key, keep="first", maintain_order=True)
+    return VEE_EXCEPTIONS.conform(rows)

@@ -16,10 +16,7 @@ DISAGREEMENT = 0.05
 
 def overcounting(series: Series) -> pl.DataFrame:
     """Both ways in which a wrong interval length shows."""
-    found = pl.concat([_mostly_refused(series), _overlapping(series)])
-    return found.sort("meter_id", "channel", "interval_start", "duration_s", "detail").unique(
-        ["meter_id", "channel", "interval_start", "duration_s"], keep="first", maintain_order=True
-    )
+    return pl.concat([_mostly_refused(series), _overlapping(series)])
 
 
 def _mostly_refused(series: Series) -> pl.DataFrame:

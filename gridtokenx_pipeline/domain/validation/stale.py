@@ -85,7 +85,7 @@ def stuck(series: Series) -> pl.DataFrame:
     rows = series.of("generation", "load").filter(pl.col("energy").is_not_null())
     rows = rows.select(*SERIES, pl.col("start_s").alias("at"), "length_s", "energy")
     coarse = rows.filter((pl.col("length_s") >= BLOCK_S) & (HOUR_S % pl.col("length_s") == 0))
-    rows = pl.concat([rows, _earlier(series, coarse)]).sort(*SERIES, "at", "length_s")
+    rows = pl.concat([rows, _earlier(series, coarse)]).sort(*SERIES, "length_s", "at")
     same = pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in (*SERIES, "length_s", "energy"))
     rows = rows.with_columns((~same.fill_null(False)).cum_sum().alias("run"))
     runs = rows.filter(pl.col("energy") != 0).with_columns(pl.len().over("run").alias("n"))
