@@ -24,7 +24,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 @pytest.fixture(scope="session")
 def results() -> list[Any]:
     """(scenario, result) of every scenario."""
-    import scenarios
+    import dirt_scenarios as scenarios
 
     made = (
         scenarios.simulated_day(),

@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from judge import Score, markdown, score, told
+from dirt_scores import Score, markdown, score, told
 
 from gridtokenx_pipeline.domain.findings import Finding
 

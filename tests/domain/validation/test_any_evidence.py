@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import HOUR, NOON, Ratings, at, codes, evidence, examine, meter, meters, ratings_frame, reading, readings
+from vee_cases import HOUR, NOON, Ratings, at, codes, evidence, examine, meter, meters, ratings_frame, reading, readings
 
 from gridtokenx_pipeline.contracts import core
 from gridtokenx_pipeline.domain.findings import Finding

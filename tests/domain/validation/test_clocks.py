@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import HOUR, NOON, at, evidence, found, hours, reading
+from vee_cases import HOUR, NOON, at, evidence, found, hours, reading
 
 from gridtokenx_pipeline.domain.validation import examine
 

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import HOUR, NOON, Ratings, Thresholds, evidence, examine, found, meter, ratings_frame, run
+from vee_cases import HOUR, NOON, Ratings, Thresholds, evidence, examine, found, meter, ratings_frame, run
 
 RATINGS = ratings_frame(
     [*(Ratings(name, "academic", 50, 30, 40) for name in ("M1", "M2")), Ratings("PCC", "feeder", 2000, 0, 2000, Thresholds())]

@@ -8,8 +8,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import HOUR, NOON, Ratings, evidence, examine, hours, meter, meters, ratings_frame, run, wobbling
 from series import edit, estimated, estimates, readings
+from vee_cases import HOUR, NOON, Ratings, evidence, examine, hours, meter, meters, ratings_frame, run, wobbling
 
 from gridtokenx_pipeline.domain.aggregate import energy_15s, rollup
 

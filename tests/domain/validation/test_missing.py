@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import HOUR, MIDNIGHT, NOON, at, evidence, found, meter, meters, run, wobbling
+from vee_cases import HOUR, MIDNIGHT, NOON, at, evidence, found, meter, meters, run, wobbling
 
 DAY = 86_400
 MINUTE = 60

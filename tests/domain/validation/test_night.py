@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import NOON, SITE, evidence, found, run
+from vee_cases import NOON, SITE, evidence, found, run
 
 from gridtokenx_pipeline.domain.validation.sun import elevation_deg
 

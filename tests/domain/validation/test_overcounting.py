@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import HOUR, NOON, evidence, found, run, wobbling
+from vee_cases import HOUR, NOON, evidence, found, run, wobbling
 
 
 @pytest.mark.parametrize(("refused", "told"), [(47, False), (48, True), (240, True)])

@@ -7,8 +7,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import NOON, at, evidence, found, meters, reading
 from series import edit
+from vee_cases import NOON, at, evidence, found, meters, reading
 
 from gridtokenx_pipeline.domain.findings import Finding
 from gridtokenx_pipeline.domain.validation import examine

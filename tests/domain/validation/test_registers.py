@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import HOUR, NOON, Thresholds, evidence, found, meters, run, wobbling
+from vee_cases import HOUR, NOON, Thresholds, evidence, found, meters, run, wobbling
 
 
 def test_energy_that_the_registers_contradict_is_told_of_its_five_minutes():

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import HOUR, NOON, evidence, examine, found, meter, run, wobbling
+from vee_cases import HOUR, NOON, evidence, examine, found, meter, run, wobbling
 
 
 def test_a_channel_that_is_missing_is_told_with_its_name():

@@ -8,7 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import polars as pl
-from cases import NOON, evidence, found, history, meters, run, wobbling
+from vee_cases import NOON, evidence, found, history, meters, run, wobbling
 
 # Wednesday 7 January: like days are 1, 2, 5, 6, 7 and 8 days before, not the weekend 3 and 4 days before.
 WEEK = (1, 2, 5, 6, 7, 8)

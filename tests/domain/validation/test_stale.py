@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import HOUR, NOON, Thresholds, evidence, found, history, meters, run, wobbling
+from vee_cases import HOUR, NOON, Thresholds, evidence, found, history, meters, run, wobbling
 
 SUNNY = 100_000  # mWh in 15 s: 24 kW of 50
 TRIO = ("M1", "M2", "M3")

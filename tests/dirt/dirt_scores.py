@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
-from defects import Label
+from dirt_defects import Label
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 
 import polars as pl
-from series import Feed, Post
+from dirt_feeds import Feed, Post
 
 from gridtokenx_pipeline.contracts.core import ENERGY_CHANNELS
 from gridtokenx_pipeline.contracts.raw import MESSAGES

@@ -10,7 +10,7 @@ import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from series import Feed, Post
+from dirt_feeds import Feed, Post
 
 ALL = "all"
 

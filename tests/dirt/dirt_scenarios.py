@@ -6,10 +6,10 @@ import datetime as dt
 import random
 from dataclasses import dataclass, field
 
-import defects as d
+import dirt_defects as d
 import polars as pl
-from series import SITE, Feed, replayed, simulated, table
-from wire import landed
+from dirt_feeds import SITE, Feed, replayed, simulated, table
+from dirt_wire import landed
 
 from gridtokenx_pipeline.contracts import core
 from gridtokenx_pipeline.domain import validation, vee
