@@ -7,11 +7,11 @@ import time
 from typing import Any
 
 STEPS = ("validate_readings", "examine_intervals", "aggregate_energy")
-DAY_INTERVALS = 5760
+HOUR_INTERVALS = 240
 
 
-def run(days: int = 1) -> dict[str, Any]:
-    """Backfill `days` days of 25 meters, a day a run, and one more for the growth.
+def run(days: int = 1, hours: int = 24) -> dict[str, Any]:
+    """Backfill `days` days of 25 meters, a day a run, and one more for the growth. With fewer `hours`, only so many of each day.
 
     Returns days, messages_per_day (counts), seconds_per_day (the mean of the days), messages_per_s, month_minutes (30 such days),
     growth_1_to_2_days (the time of two days by that of one; 2 is linear), and the seconds of the first day by step. What is timed
@@ -25,34 +25,35 @@ def run(days: int = 1) -> dict[str, Any]:
     from . import campus_day
 
     with campus_day.campus() as settings:
-        count = len(settings.meters) * DAY_INTERVALS
+        per_hour = len(settings.meters) * HOUR_INTERVALS
         seconds: list[float] = []
         by_step: dict[str, float] = {}
         job = _Job()
         for day in range(days + 1):
             with Warehouse(settings.warehouse_dir) as warehouse:
-                for hour in range(24):
-                    first = day * DAY_INTERVALS + hour * 240
-                    messages = campus_day.frame(settings, first, 240, declared=first == 0)
+                for hour in range(hours):
+                    first = (day * 24 + hour) * HOUR_INTERVALS
+                    messages = campus_day.frame(settings, first, HOUR_INTERVALS, declared=first == 0)
                     warehouse.commit(Append(raw.MESSAGES, messages))
             start = campus_day.START + dt.timedelta(days=day)
-            clock.set_clock(lambda end=start + dt.timedelta(days=1, minutes=10): end)  # type: ignore[misc]
+            end = start + dt.timedelta(hours=hours)
+            clock.set_clock(lambda now=end + dt.timedelta(minutes=10): now)  # type: ignore[misc]
             began = time.perf_counter()
-            steps = job.run(start)
+            steps = job.run(start, end)
             seconds.append(time.perf_counter() - began)
             by_step = by_step or steps
         with Warehouse(settings.warehouse_dir, read_only=True) as warehouse:
             stored = warehouse.query(f"SELECT count(*) FROM {core.READINGS.full_name}").item()
-        # The last interval of a day is received in the next one.
-        if stored < 7 * (count * (days + 1) - len(settings.meters)):
-            raise RuntimeError(f"{stored} readings of {7 * count * (days + 1)}: some were refused")
+        # The last interval of the hours is received after them.
+        if stored < 7 * (days + 1) * (per_hour * hours - len(settings.meters)):
+            raise RuntimeError(f"{stored} readings of {7 * per_hour * hours * (days + 1)}: some were refused")
     mean = sum(seconds[:days]) / days
     return {
         "days": days,
-        "messages_per_day": count,
+        "messages_per_day": per_hour * hours,
         "seconds_per_day": round(mean, 1),
-        "messages_per_s": round(count / mean),
-        "month_minutes": round(30 * mean / 60, 1),
+        "messages_per_s": round(per_hour * hours / mean),
+        "month_minutes": round(30 * mean * 24 / hours / 60, 1),
         "growth_1_to_2_days": round((seconds[0] + seconds[1]) / seconds[0], 2),
         **{f"{step}_s": round(value, 1) for step, value in by_step.items()},
     }
@@ -66,9 +67,12 @@ class _Job:
         from gridtokenx_pipeline.defs.resources import Stores
 
         self._definitions = build_definitions(Stores())
+        # What a code server has done once for all its runs.
+        self._known = self._definitions.resolve_asset_graph().materializable_asset_keys
+        self._job = self._definitions.resolve_job_def("tick")
 
-    def run(self, day: dt.datetime) -> dict[str, float]:
-        """Run the hours of a day and return the seconds of each step. Raises `RuntimeError`."""
+    def run(self, start: dt.datetime, end: dt.datetime) -> dict[str, float]:
+        """Run hours of a day (`end` exclusive) and return the seconds of each step. Raises `RuntimeError`."""
         import dagster as dg
 
         from gridtokenx_pipeline.defs.partitions import hour_key, one_run
@@ -76,15 +80,14 @@ class _Job:
         from gridtokenx_pipeline.reprocess import stages
         from gridtokenx_pipeline.runs import _QUIET
 
-        partition, tags = one_run(hour_key(day), hour_key(day + dt.timedelta(hours=23)))
-        known = self._definitions.resolve_asset_graph().materializable_asset_keys
+        partition, tags = one_run(hour_key(start), hour_key(end - stages.HOUR))
         with dg.DagsterInstance.ephemeral() as instance:
-            outcome = self._definitions.resolve_job_def("tick").execute_in_process(
+            outcome = self._job.execute_in_process(
                 instance=instance,
                 partition_key=partition,
                 tags=dict(tags),
                 run_config=_QUIET,
-                asset_selection=[key(table) for table in stages.tables(stages.ALL) if key(table) in known],
+                asset_selection=[key(table) for table in stages.tables(stages.ALL) if key(table) in self._known],
                 raise_on_error=True,
             )
         ends = {e.step_key: e.step_success_data.duration_ms / 1000 for e in outcome.all_events if e.is_step_success}
