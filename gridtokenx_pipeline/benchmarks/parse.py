@@ -25,7 +25,8 @@ def run(messages: int = 4000) -> dict[str, Any]:
 
     Returns messages, readings, body_bytes (counts), messages_per_s, lxml_messages_per_s (bare `lxml.etree.fromstring` on the
     same bytes), ratio (the first by the second); parse_only_messages_per_s and parse_ratio, the same without validation; and
-    vendor_parse_ratio, the latter for documents that are indented and have a namespace prefix. Each is the best of three rounds. Raises `RuntimeError` unless every reading is accepted.
+    vendor_parse_ratio, the latter for documents that are indented and have a namespace prefix. Each is the
+    best of three rounds. Raises `RuntimeError` unless every reading is accepted.
     """
     from lxml import etree
 
@@ -74,7 +75,7 @@ def _vendor_form(body: bytes) -> bytes:
     return body[:start] + prefixed.replace(b"><", b">\n  <")
 
 
-def _best(work: Callable[[], None]) -> float:
+def _best(work: Callable[[], object]) -> float:
     times = []
     for _ in range(_ROUNDS):
         began = time.perf_counter()

@@ -97,6 +97,8 @@ def device_documents(texts: Iterable[DeviceText], headers: pl.DataFrame) -> Devi
     return DeviceDocuments(
         **{
             table.name: table.conform(pl.DataFrame(rows[table.name], schema=table.frame_schema(), orient="row"))
+            if rows[table.name]
+            else table.empty()
             for table in tables
         }
     )

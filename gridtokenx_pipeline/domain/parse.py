@@ -20,7 +20,7 @@ from ieee2030_5.xml import MalformedXml, UnknownNamespace
 
 __all__ = ["INT48_MAX", "Parsed", "parse_messages"]
 
-_AT_ONCE = 4096
+_AT_ONCE = 2048
 """Messages whose bytes are cut at once: enough to make a shape worth while, few enough not to hold all bytes twice."""
 _THREADS = min(os.cpu_count() or 1, 4)
 

@@ -18,12 +18,15 @@ NUMBERS = {name: f"{name}_number" for name in ("duration", "start", "set_start",
 
 
 def numbered(texts: pl.DataFrame) -> pl.DataFrame:
-    """Add the columns of `NUMBERS`, null where a text is no whole number."""
-    return texts.with_columns(pl.col(name).cast(pl.Int64, strict=False).alias(new) for name, new in NUMBERS.items())
+    """Add the columns of `NUMBERS`, null where a text is no whole number, and mmr_mrid, the mRID at full width."""
+    return texts.with_columns(
+        *(pl.col(name).cast(pl.Int64, strict=False).alias(new) for name, new in NUMBERS.items()),
+        normal_mrid(pl.col("mrid")).alias("mmr_mrid"),
+    )
 
 
 def wire_readings(texts: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:
-    """Make `parse.Parsed.wire` of a frame of `documents.READING_ROWS` and `NUMBERS`, in its order.
+    """Make `parse.Parsed.wire` of what `numbered` gives of a frame of `documents.READING_ROWS`, in its order.
 
     `headers` has the columns MESSAGE_COLUMNS of each message, in the row that is its number.
     """
@@ -40,7 +43,7 @@ def wire_readings(texts: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(
         [
             *owners.get_columns(),
-            _normal(texts["mrid"]).alias("mmr_mrid"),
+            texts["mmr_mrid"],
             texts["position"],
             *(made[name] for name in ("start", "duration_s", "value", "device_quality_flags")),
             texts["local_id"],
@@ -54,15 +57,6 @@ def wire_readings(texts: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:
 def _moment(name: str) -> pl.Expr:
     seconds = pl.col(NUMBERS[name])
     return (pl.when(seconds.is_between(0, _LAST_SECOND)).then(seconds) * 1_000_000).cast(_TIME).alias(name)
-
-
-def _normal(mrids: pl.Series) -> pl.Series:
-    """mRIDs at full width. Each is written once, however many readings have it: few are met, and texts hold on to their bytes."""
-    met = mrids.drop_nulls().unique()
-    if met.is_empty():
-        return mrids
-    codes = mrids.cast(pl.Enum(met)).to_physical()
-    return met.to_frame("mrid").select(normal_mrid(pl.col("mrid")))["mrid"].gather(codes)
 
 
 def _doubtful(texts: pl.DataFrame, made: pl.DataFrame) -> bool:

@@ -56,6 +56,9 @@ SHAPES = {
     "sets": lambda n: mup(mmr("0c", READING_SET.format(n, f"<Reading><value>{n}</value></Reading>" * 3 + reading(n, n)))),
     "vendor elements": lambda n: listed(mmr("01", f"<v:x xmlns:v='urn:v' y='1'>a {n}</v:x>", reading(n, n))),
     "shares": lambda n: listed(mmr("01", reading(n, n, extra=f"<consumptionBlock>{n % 2}</consumptionBlock><touTier>{n % 3}</touTier>"))),
+    "commented": lambda n: listed("<!-- a > maker's -->".replace(">", "", 1), mmr("01", "<!-- - -->", reading(n, n), "<!---->")),
+    "padded": lambda n: indented(full_post(n)).replace(b"<value>", b"<value>\n ").replace(b"</mRID>", b" </mRID>"),
+    "letters": lambda n: listed(mmr("01", reading(n, n), f"<größe>{'éß'[n % 2]} µ</größe>")),
     "reading alone": lambda n: rooted(reading(n, n)),
     "types in each": lambda n: listed(
         mmr("ab", rtype(f"<uom>72</uom><flowDirection>{n % 3}</flowDirection>"), reading(n, n), description="load"),
