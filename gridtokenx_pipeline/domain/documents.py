@@ -42,6 +42,7 @@ TYPE_TEXTS = (
     *(f"{name} {part}" for name in TYPE_QUANTITIES for part in QUANTITY_PARTS),
 )  # fmt: skip
 
+_HOLDERS = frozenset((METER_READING, READING_SET, READING, READING_TYPE, _PERIOD, *TYPE_QUANTITIES))
 _NAMES = (
     "mRID", "description", "roleFlags", METER_READING, READING_SET, READING, READING_TYPE, _PERIOD, "start", "duration",
     *_IN_READING, *TYPE_CODES, *TYPE_QUANTITIES, *QUANTITY_PARTS,
@@ -127,7 +128,7 @@ class _Reader:
 
     def reading_set(self, element: Any, mrid: str | None) -> None:
         _, children = _split(element)
-        set_start = next((_split(child)[0].get("start") for name, child in children if name == _PERIOD), None)
+        set_start = next((_texts(child).get("start") for name, child in children if name == _PERIOD), None)
         readings = [child for name, child in children if name == READING]
         for index, child in enumerate(readings):
             self.reading(child, mrid, set_start, index)
@@ -139,7 +140,7 @@ class _Reader:
         for child in element:
             name = local.get(child.tag)
             if name == _PERIOD:
-                period = _split(child)[0]
+                period = _texts(child)
             elif name is not None and (text := child.text) and (text := text.strip()):
                 texts[name] = text
         get = texts.get
@@ -153,7 +154,7 @@ class _Reader:
         self, element: Any, mrid: str, mup_mrid: str | None, description: str | None, role_flags: str | None
     ) -> None:
         texts, children = _split(element)
-        quantities: dict[str, dict[str, str]] = {name: _split(child)[0] for name, child in children if name in TYPE_QUANTITIES}
+        quantities: dict[str, dict[str, str]] = {name: _texts(child) for name, child in children if name in TYPE_QUANTITIES}
         self.rows.types.append(
             (self.message, self.order, mrid, mup_mrid, description, role_flags, *map(texts.get, TYPE_CODES),
              *(quantities.get(name, {}).get(part) for name in TYPE_QUANTITIES for part in QUANTITY_PARTS))
@@ -161,15 +162,26 @@ class _Reader:
         self.order += 1
 
 
+def _texts(element: Any) -> dict[str, str]:
+    """Texts of an element's known children by name."""
+    texts: dict[str, str] = {}
+    local = _LOCAL
+    for child in element:
+        name = local.get(child.tag)
+        if name is not None and (text := child.text) and (text := text.strip()):
+            texts[name] = text
+    return texts
+
+
 def _split(element: Any) -> tuple[dict[str, str], list[tuple[str, Any]]]:
-    """Texts of an element's known children by name, and the known children in order."""
+    """Texts of an element's known children by name, and the known children that hold elements, in order."""
     texts: dict[str, str] = {}
     children: list[tuple[str, Any]] = []
     local = _LOCAL
     for child in element:
         name = local.get(child.tag)
-        if name is not None:
-            if (text := child.text) and (text := text.strip()):
-                texts[name] = text
+        if name in _HOLDERS:
             children.append((name, child))
+        elif name is not None and (text := child.text) and (text := text.strip()):
+            texts[name] = text
     return texts, children

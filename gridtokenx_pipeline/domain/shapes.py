@@ -200,10 +200,10 @@ class _Texts:
                 yield from self._read(shape, members[good])
             return
         count = len(shape.set_index)
-        own = self.numbers[members]
+        own = self.numbers[members].astype(np.int32)
         readings = readings.with_columns(
-            pl.Series("message", np.repeat(own, count), pl.Int32),
-            pl.Series("position", np.tile(np.arange(count), len(own)), pl.Int32),
+            pl.Series("message", np.repeat(own, count)),
+            pl.Series("position", np.tile(np.arange(count, dtype=np.int32), len(own))),
             _tiled("set_index", shape.set_index, len(own)),
             *(series.alias(name) for name, series in numbers.items()),
             _normal_mrids(readings["mrid"]),
@@ -212,8 +212,8 @@ class _Texts:
         types = (
             self._columns(texts, members, shape.type_places)
             .with_columns(
-                pl.Series("message", np.repeat(own, declared), pl.Int32),
-                pl.Series("order", np.tile(np.arange(declared), len(own)), pl.Int32),
+                pl.Series("message", np.repeat(own, declared)),
+                pl.Series("order", np.tile(np.arange(declared, dtype=np.int32), len(own))),
             )
             .select(*TYPE_ROWS)
         )
