@@ -102,7 +102,7 @@ def _evaluate(now: dt.datetime) -> str:
             instance=instance, scheduled_execution_time=now, resources={"stores": Stores()}, repository_def=repository
         ) as context,
     ):
-        (request,) = repository.get_schedule_def(TICK).evaluate_tick(context).run_requests
+        (request,) = repository.get_schedule_def(TICK).evaluate_tick(context).run_requests or ()
     if request.partition_key is None:
         raise RuntimeError(f"the tick asks for a range: {request.tags}")
     return request.partition_key

@@ -7,6 +7,7 @@ no table at all is in `UNTRACED`, so that a new column has to be placed somewher
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -189,28 +190,21 @@ def column_lineage(table: Table) -> dg.TableColumnLineage:
     return dg.TableColumnLineage(deps)
 
 
-def model_lineage(node: Mapping[str, object], manifest: Mapping[str, Mapping[str, object]]) -> dg.TableColumnLineage:
+def model_lineage(node: Mapping[str, Any], manifest: Mapping[str, Any]) -> dg.TableColumnLineage:
     """Return what each described column of a dbt model is made of: the columns of its name in the models and sources it reads.
 
     Models and sources are those of dbt's manifest. A column that is renamed or computed in the model has no entry.
     """
-    parents = [
-        manifest["sources"].get(unique) or manifest["nodes"].get(unique)
-        for unique in node["depends_on"]["nodes"]  # type: ignore[index]
-    ]
+    parents = [manifest["sources"].get(unique) or manifest["nodes"].get(unique) for unique in node["depends_on"]["nodes"]]
     deps: dict[str, list[dg.TableColumnDep]] = {}
-    for name in node["columns"]:  # type: ignore[attr-defined]
-        found = [
-            dg.TableColumnDep(dg.AssetKey([p["schema"], p["name"]]), name)  # type: ignore[index]
-            for p in parents
-            if p and name in _columns(p)  # type: ignore[arg-type]
-        ]
+    for name in node["columns"]:
+        found = [dg.TableColumnDep(dg.AssetKey([p["schema"], p["name"]]), name) for p in parents if p and name in _columns(p)]
         if found:
             deps[name] = found
     return dg.TableColumnLineage(deps)
 
 
-def _columns(node: Mapping[str, object]) -> object:
+def _columns(node: Mapping[str, Any]) -> Mapping[str, Any]:
     """The columns of a source, which is a table of the contracts, or those a model describes."""
     table = _BY_NAME.get(f"{node['schema']}.{node['name']}")
     return table.by_name if table else node["columns"]
