@@ -127,13 +127,16 @@ def with_values(document: MirrorMeterReadingList, values: dict[int, int | None])
     return replace(document, all=len(items), results=len(items), mirror_meter_readings=items)
 
 
+# The meters fall silent when the window ends, which is seen before their next interval closes.
+SILENCE = {"completeness_meets_sla"}
+
 UNTYPED, UNITLESS = "0" * 24 + "0000BEEF", "0" * 24 + "0000CAFE"
 # Positions in a document: interval and register of generation, of load, ...
 GENERATION, GENERATION_REGISTER, LOAD = 0, 1, 2
 
 
 def disturbances(meter: Meter) -> list[tuple[str | None, Message]]:
-    """The meter's messages, of which those with a label have a fault; all faults are in the first market interval."""
+    """The meter's messages, of which those with a label have a fault, in the first market interval; its last interval is missing."""
     documents = meter.documents()
     register = documents[8].mirror_meter_readings[GENERATION_REGISTER].reading.value
     faults = {
@@ -143,7 +146,7 @@ def disturbances(meter: Meter) -> list[tuple[str | None, Message]]:
     }
     declaration, *posts = reading_messages(meter, documents)
     labelled: list[tuple[str | None, Message]] = [(None, declaration)]
-    for i, post in enumerate(posts):
+    for i, post in enumerate(posts[:-1]):
         label, values = faults.get(i, (None, {}))
         labelled.append((label, replace(post, body=encode(with_values(documents[i], values)))))
     first = documents[0].mirror_meter_readings[GENERATION]

@@ -8,7 +8,7 @@ from collections import defaultdict
 
 import polars as pl
 import pytest
-from line_campus import INTERVALS, START, rpc
+from line_campus import INTERVALS, SILENCE, START, rpc
 
 from gridtokenx_pipeline.contracts import TABLES, certificates, core, market, settlement
 from gridtokenx_pipeline.defs.partitions import hour_key
@@ -22,13 +22,14 @@ SUMS = ", ".join(f"sum({name}_wh) AS {name}" for name in ENERGIES)
 def test_the_run_succeeds_and_every_check_passes(with_marts, job):
     run = with_marts.runs[job]
     assert run.success, run.failed_steps
-    assert run.failed_checks() == set()
+    assert run.failed_checks() == (SILENCE if job == "settle" else set())
     assert len(run.checks) >= {"intake": 3, "settle": 10, "marts": 10}[job]
 
 
-def test_every_table_but_telemetry_was_filled(with_marts):
+def test_every_table_was_filled_but_those_of_faults_and_of_other_documents(with_marts):
     empty = {table.full_name for table in TABLES if with_marts.read(table).is_empty()}
-    assert empty == {"core.rejected_readings", "core.telemetry"}
+    faults = {core.REJECTED_READINGS, core.ESTIMATES, core.EDITS, core.REVISIONS}
+    assert empty == {table.full_name for table in (*faults, core.TELEMETRY, *core.documents.TABLES)}
 
 
 def test_every_meter_interval_and_channel_is_one_reading(settled):
@@ -45,7 +46,7 @@ def test_every_meter_interval_and_channel_is_one_reading(settled):
 
 def test_energy_is_what_the_meters_measured_at_every_level(with_marts):
     measured = {m.id: tuple(int(m.series.energy[name].sum()) for name in ENERGIES) for m in with_marts.meters}
-    for relation in ("core.energy_15s", "core.energy_5min", "core.energy_15min", "marts.fct_energy_5min"):
+    for relation in (*(f"core.{table.name}" for table, _ in core.LEVELS), "marts.fct_energy_5min", "marts.fct_energy_hourly"):
         rows = with_marts.query(f"SELECT meter_id, {SUMS} FROM {relation} GROUP BY meter_id")
         assert {row[0]: tuple(int(value * 1000) for value in row[1:]) for row in rows.iter_rows()} == measured, relation
     whole = with_marts.query(f"SELECT {SUMS} FROM core.energy_15s").row(0)
