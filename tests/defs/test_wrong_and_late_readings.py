@@ -153,7 +153,9 @@ def test_what_was_known_before_stays_known(late):
     before = late.energy_before.filter(meter_id=corrected, interval_start=START)
     assert first["generation_milli_wh"] == before["generation_milli_wh"][0]
     with late.writer() as warehouse:
-        then = known_energy(warehouse, late.settings, START.replace(minute=0), START.replace(hour=19, minute=0), RECEIVED_LATE)
+        then = known_energy(
+            warehouse, late.settings, START.replace(minute=0), START.replace(hour=19, minute=0), RECEIVED_LATE - STEP
+        )
     columns = ["meter_id", "interval_start", "generation_milli_wh", "load_milli_wh", "readings_present", "quality_flags"]
     assert then[core.ENERGY_5MIN].select(columns).equals(late.energy_before.select(columns))
 
