@@ -37,7 +37,7 @@ def reprocess(
     """Derive a past range again from raw messages and compare it with what is stored, by a hash of each table's hour.
 
     Writes nothing. Exit code 0 when every partition is identical, 4 when one differs: then the first rows that do are printed.
-    Hours whose raw bodies retention or erasure has removed cannot be proven and are counted apart.
+    Hours whose raw bodies retention or erasure has removed, and hours that no run has been about, are counted apart.
 
     Example: gridtokenx reprocess --from 2026-11-01 --to 2026-11-02
 
@@ -48,9 +48,9 @@ def reprocess(
     settings = options.settings(data, config)
     with _checked(stage), _bar("deriving again", shown=not json_) as progress:
         found = prove.prove(settings, _utc(from_), _utc(to), stage=stage, meter=meter, progress=progress)
-    counts = {state: sum(p.state == state for p in found) for state in (prove.IDENTICAL, prove.DIFFERENT, prove.UNPROVABLE)}
+    counts = {state: sum(p.state == state for p in found) for state in prove.STATES}
     if json_:
-        answer = {"partitions": [asdict(p) for p in found], **{state.lower(): n for state, n in counts.items()}}
+        answer = {"partitions": [asdict(p) for p in found], **{state.lower().replace(" ", "_"): n for state, n in counts.items()}}
         typer.echo(json.dumps(answer, default=str, indent=2))
     else:
         _print(found)
@@ -130,7 +130,7 @@ def _bar(text: str, *, shown: bool) -> Iterator[Callable[[int, int, str], None]]
 
 def _print(found: list[Partition]) -> None:
     """Hour by table, then what differs."""
-    marks = {"identical": "=", "DIFFERENT": "DIFF", "unprovable": "gone"}
+    marks = {"identical": "=", "DIFFERENT": "DIFF", "unprovable": "gone", "never derived": "never"}
     tables = list(dict.fromkeys(p.table for p in found))
     states: dict[dt.datetime, dict[str, str]] = {}
     for p in found:
@@ -141,7 +141,7 @@ def _print(found: list[Partition]) -> None:
         cells = [states[hour].get(table, "").ljust(len(name)) for table, name in zip(tables, names, strict=True)]
         typer.echo("  ".join([f"{hour:%Y-%m-%d %H:%M}", *cells]).rstrip())
     for p in found:
-        if p.state != "identical":
+        if p.state in ("DIFFERENT", "unprovable"):
             typer.echo(f"\n{p.table} {p.start:%Y-%m-%d %H:%M}: {p.state}, {p.rows_stored} rows stored, {p.rows_derived} derived")
             for d in p.differences:
                 key = ", ".join(f"{name}={_short(value)}" for name, value in d.key.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -16,7 +16,8 @@ from . import stages
 from .hashes import partition_hash
 from .overlay import Overlay
 
-IDENTICAL, DIFFERENT, UNPROVABLE = "identical", "DIFFERENT", "unprovable"
+IDENTICAL, DIFFERENT, UNPROVABLE, NEVER = "identical", "DIFFERENT", "unprovable", "never derived"
+STATES = (IDENTICAL, DIFFERENT, UNPROVABLE, NEVER)
 SHOWN = 5
 
 
@@ -32,7 +33,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Partition:
-    """An hour of a table (a day, of a table of days). `state` is identical, DIFFERENT, or unprovable: raw bodies were removed."""
+    """An hour of a table (a day, of a table of days). `state` is identical, or DIFFERENT, or says why nothing can be compared.
+
+    That is `unprovable` where raw bodies were removed, and `never derived` where no table of event hours has a row of the hour,
+    which no run has been about.
+    """
 
     table: str
     start: dt.datetime
@@ -74,7 +79,7 @@ def prove(
             say(len(pieces) + number, total, table.full_name)
             found += list(_compare(overlay, table, removed))
         say(total, total, "")
-    return found
+    return _never_derived(found)
 
 
 def require_hours(start: dt.datetime, end: dt.datetime) -> None:
@@ -134,6 +139,16 @@ def differing(table: Table, stored: pl.DataFrame, derived: pl.DataFrame, limit: 
             Difference(place, name, row[name], row[f"{name}__again"]) for name in values if row[name] != row[f"{name}__again"]
         ]
     return found[:limit]
+
+
+def _never_derived(found: list[Partition]) -> list[Partition]:
+    """Tell event hours that no run has been about from hours whose rows are gone."""
+    event = {table.full_name for table in stages.tables(stages.ENERGY)}
+    derived = {p.start for p in found if p.table in event and p.rows_stored}
+    return [
+        replace(p, state=NEVER, differences=[]) if p.table in event and p.start not in derived and p.state == DIFFERENT else p
+        for p in found
+    ]
 
 
 def _hours_without_bodies(overlay: Overlay, start: dt.datetime, end: dt.datetime) -> set[dt.datetime]:
