@@ -1,10 +1,8 @@
-"""A campus's messages for the benchmarks of the line: every meter's declaration, then a post of each meter for each interval."""
+"""The configured campus for the benchmarks of the line: its messages, and a data directory that is gone at the end."""
 
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -13,45 +11,18 @@ from pathlib import Path
 import polars as pl
 
 from gridtokenx_pipeline import clock, config
-from gridtokenx_pipeline.contracts.raw import MESSAGES
 
-from . import parse
+from . import fleet_messages
+from .fleet_messages import START
 
-START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-STEP = dt.timedelta(seconds=15)
-# A message is received this long after the end of its interval.
-DELAY = dt.timedelta(seconds=1)
+__all__ = ["START", "campus", "frame"]
 
 
 def frame(settings: config.Settings, first: int, count: int, *, declared: bool = False) -> pl.DataFrame:
     """Return raw.messages of `count` intervals from the number `first` on (0 begins at `START`); `declared`: and declarations."""
-    rows = []
-    if declared:
-        rows += [(m, START, "/mup", parse._declaration(i)) for i, m in enumerate(_ids(settings))]
-    for number in range(first, first + count):
-        received = START + (number + 1) * STEP + DELAY
-        rows += [(m, received, "/mup/1", parse._post(i, number)) for i, m in enumerate(_ids(settings))]
-    lfdis = {meter: parse._lfdi(i) for i, meter in enumerate(_ids(settings))}
-    meters, moments, paths, bodies = (list(column) for column in zip(*rows, strict=True))
-    size = len(rows)
-    columns = {
-        "message_id": [f"bench-{first}:{number:09d}" for number in range(size)],
-        "received_at": moments,
-        "zone": [settings.zone] * size,
-        "device_lfdi": [lfdis[meter] for meter in meters],
-        "meter_id": meters,
-        "method": ["POST"] * size,
-        "path": paths,
-        "content_type": ["application/sep+xml"] * size,
-        "body": bodies,
-        "body_sha256": [hashlib.sha256(body).hexdigest() for body in bodies],
-        "source": ["sep2"] * size,
-        "segment": [f"bench-{first}"] * size,
-        "sequence": list(range(1, size + 1)),
-        "sender_lfdi": [None] * size,
-        "body_removed_at": [None] * size,
-    }
-    return MESSAGES.conform(pl.DataFrame(columns, schema=MESSAGES.frame_schema()))
+    meters = [meter.id for meter in settings.meters]
+    posts = fleet_messages.posts(meters, first, count, settings.zone)
+    return pl.concat([fleet_messages.declarations(meters, settings.zone), posts]) if declared else posts
 
 
 @contextlib.contextmanager
@@ -66,7 +37,3 @@ def campus(**overrides: str) -> Iterator[config.Settings]:
             clock.set_clock(clock.system_clock)
             os.environ.clear()
             os.environ.update(before)
-
-
-def _ids(settings: config.Settings) -> list[str]:
-    return [meter.id for meter in settings.meters]
