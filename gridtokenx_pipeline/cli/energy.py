@@ -40,7 +40,7 @@ def energy(
     import polars as pl
 
     from gridtokenx_pipeline.contracts import core
-    from gridtokenx_pipeline.defs.energy.assets import known_energy
+    from gridtokenx_pipeline.defs.energy.derive import known_energy
     from gridtokenx_pipeline.defs.vee.context import days
     from gridtokenx_pipeline.warehouse import Warehouse
 

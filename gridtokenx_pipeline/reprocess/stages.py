@@ -78,8 +78,8 @@ def _receipt(settings: Settings, hour: dt.datetime, meter: str) -> Work:
 
 
 def _event(settings: Settings, first: dt.datetime, last: dt.datetime, meter: str) -> Work:
-    from gridtokenx_pipeline.defs.energy.assets import derive_energy, energy_replacements
-    from gridtokenx_pipeline.defs.vee.assets import derive_intervals, replacements
+    from gridtokenx_pipeline.defs.energy.derive import derive_energy, energy_replacements
+    from gridtokenx_pipeline.defs.vee.derive import derive_intervals, replacements
 
     def run(warehouse: Warehouse) -> None:
         warehouse.commit(*replacements(derive_intervals(warehouse, settings, first, last), first, last, meter))

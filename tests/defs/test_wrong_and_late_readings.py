@@ -10,7 +10,7 @@ import pytest
 from line_campus import GENERATION, SILENCE, START, STEP, Message, with_values
 
 from gridtokenx_pipeline.contracts import certificates, core, market, settlement
-from gridtokenx_pipeline.defs.energy.assets import known_energy
+from gridtokenx_pipeline.defs.energy.derive import known_energy
 from ieee2030_5.xml import encode
 
 FAULTS = ("out_of_range", "register_decreased", "negative", "unknown_unit", "reading_type_unknown", "future")

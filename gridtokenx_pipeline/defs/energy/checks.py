@@ -1,6 +1,7 @@
 """Energy is the same at every level, and complete or counted."""
 
 import datetime as dt
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -12,7 +13,7 @@ from gridtokenx_pipeline.domain.invariants import day_violations, energy_violati
 from ..checks import from_violations, hourly_check
 from ..quality import gx_check
 from ..resources import Stores
-from .assets import days_around
+from .derive import days_around
 
 
 @hourly_check(
@@ -28,7 +29,9 @@ def energy_levels_agree(stores: Stores, start: dt.datetime, end: dt.datetime) ->
     days = days_around(start, end)
     hours, whole = (stores.warehouse.read_window(table, *days) for table in (core.ENERGY_1H, core.ENERGY_1D))
     violations = pl.concat([energy_violations(*frames), day_violations(hours, whole)])
-    rows = {f"rows_{table.name.removeprefix('energy_')}": len(frame) for table, frame in zip(levels, frames, strict=True)}
+    rows: dict[str, Any] = {
+        f"rows_{table.name.removeprefix('energy_')}": len(frame) for table, frame in zip(levels, frames, strict=True)
+    }
     return from_violations(violations, **rows, rows_1d=len(whole))
 
 

@@ -74,11 +74,19 @@ def gather(
         rejected=warehouse.read(
             core.REJECTED_READINGS, "interval_start >= ? AND interval_start < ? AND received_at <= ?", (start, end, until)
         ),
-        edits=warehouse.read(core.EDITS, "interval_start >= ? AND interval_start < ? AND edited_at <= ?", (start, end, until)),
+        # Of the hours, and of the readings around their gaps.
+        edits=warehouse.read(
+            core.EDITS, "interval_start >= ? AND interval_start < ? AND edited_at <= ?", (start - FAR, end + FAR, until)
+        ),
         history=_history(warehouse, settings, start, end),
         last_seen=_last_seen(warehouse, settings, readings, end),
         closed_before=closed,
     )
+
+
+def within(frame: pl.DataFrame, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
+    """Return the rows whose interval begins in [start, end)."""
+    return frame.filter(pl.col("interval_start").is_between(start, end, closed="left"))
 
 
 def surroundings(
