@@ -16,6 +16,7 @@ from gridtokenx_pipeline.warehouse import Replace, Warehouse, Written
 
 from .. import watermarks
 from ..partitions import HOUR, HOURS, window
+from ..plots import rejects_table
 from ..resources import Stores
 from ..scope import Scope
 from ..specs import result, spec, stage
@@ -77,7 +78,7 @@ def validate_readings(context: dg.AssetExecutionContext, config: Scope, stores: 
     context.log.info("readings: %s; refused: %s; findings: %s", ended, reasons or "none", codes or "none")
     more: dict[Table, dict[str, object]] = {
         core.READINGS: {"findings_by_code": codes},
-        core.REJECTED_READINGS: {"rejected_by_reason": reasons},
+        core.REJECTED_READINGS: {"rejected_by_reason": reasons, "rejects": dg.MetadataValue.md(rejects_table(reasons))},
         core.MESSAGE_OUTCOMES: ended,
     }
     for table in TABLES:
