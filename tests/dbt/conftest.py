@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +26,6 @@ MARKET = (
 @pytest.fixture(scope="session")
 def marts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MartLake]:
     """A lake with two days on which the clocks change, and its marts. Not for writing."""
-    before = dict(os.environ)
     lake = MartLake(config.load(data=tmp_path_factory.mktemp("marts")))
     lake.fill(SPRING, AUTUMN)
     # What needs a market is tested on a whole line.
@@ -36,5 +34,3 @@ def marts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MartLake]:
     lake.dbt("run", AUTUMN, AUTUMN + 2 * DAY, "--select", "fct_energy_5min", "fct_energy_hourly", "fct_completeness")
     yield lake
     lake.close()
-    os.environ.clear()
-    os.environ.update(before)

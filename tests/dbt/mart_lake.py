@@ -161,10 +161,15 @@ class MartLake:
         ]
 
     def dbt(self, command: str, start: dt.date, end: dt.date, *selection: str) -> None:
-        """Run dbt for days as the marts' asset does."""
+        """Run dbt for days as the marts' asset does; the environment is as before afterwards."""
+        before = dict(os.environ)
         os.environ["GRIDTOKENX_MARTS_START"], os.environ["GRIDTOKENX_MARTS_END"] = start.isoformat(), end.isoformat()
         days = ["--event-time-start", start.isoformat(), "--event-time-end", end.isoformat()] if command != "test" else []
-        project.invoke(self.settings, [command, *days, *selection])
+        try:
+            project.invoke(self.settings, [command, *days, *selection])
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
     def rows(self, sql: str) -> list[dict]:
         """Rows of a query; the connection is kept and sees what was committed last."""
