@@ -120,7 +120,8 @@ def test_a_memo_that_is_not_the_batchs_is_seen(settled, copied):
 
 def test_the_checks_that_have_no_part_in_it_still_pass(audited, audited_ends):
     passed, passed_ends = ({n for n, check in c.runs["audit"].checks.items() if check.passed} for c in (audited, audited_ends))
-    apart = {"landing_is_readable", "estimates_match_registers", "no_serious_exceptions", "energy_matches_registers"}
+    # What compares estimates with readings does not run where those are not accounted for.
+    apart = {"landing_is_readable", "no_serious_exceptions", "energy_matches_registers"}
     assert passed == {"messages_match_landing", "energy_is_complete", *apart}
     failed = {"certificates_match_generation", "receipts_match_chain", *SILENCE}
     assert passed_ends == set(audited_ends.runs["audit"].checks) - failed
