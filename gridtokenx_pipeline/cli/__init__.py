@@ -70,4 +70,5 @@ def _expected(error: Exception) -> bool:
     """Whether the error is one that its message explains: a missing file, bad settings, a port that is taken."""
     names = {"ServiceFailed", "PortTaken", "WarehouseMissing", "ValidationError", "TOMLDecodeError", "PkiError", "MemoryConflict"}
     names |= {"KeyFileError", "ContractDrift", "DagsterError", "CannotStart", "SettingsError"}
+    names |= {"MaintenanceFailed", "TimeoutError"}
     return isinstance(error, OSError) or type(error).__name__ in names

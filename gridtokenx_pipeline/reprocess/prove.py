@@ -9,8 +9,10 @@ from typing import Any
 
 import polars as pl
 
+from gridtokenx_pipeline import clock
 from gridtokenx_pipeline.config import Settings
 from gridtokenx_pipeline.contracts import Table
+from gridtokenx_pipeline.privacy.retention import kept_from
 
 from . import stages
 from .hashes import partition_hash
@@ -65,6 +67,9 @@ def prove(
     """
     require_hours(start, end)
     require_meter(settings, meter)
+    first = kept_from(settings, clock.now())
+    if first is not None and start < first:
+        raise ValueError(f"readings before {first:%Y-%m-%d} are not kept (retention.readings_days)")
     say = progress or (lambda done, total, text: None)
     overlay = Overlay(settings.warehouse_dir, stages.windows(stage, start, end), meter)
     with overlay:

@@ -11,7 +11,7 @@ from ..plots import energy_plot
 from ..resources import Stores
 from ..scope import Scope
 from ..specs import result, spec, stage
-from ..vee.context import days
+from ..vee.context import days, kept
 from .derive import TABLES, derive_energy, energy_replacements
 
 _INPUTS = [core.READINGS, core.VEE_EXCEPTIONS, core.ESTIMATES, core.EDITS]
@@ -22,7 +22,7 @@ def aggregate_energy(context: dg.AssetExecutionContext, config: Scope, stores: S
     """Aggregate the readings, estimates and edits of the event hours; all levels of a day change together."""
     start, end = window(context)
     rows, changed = dict.fromkeys(TABLES, 0), dict.fromkeys(TABLES, False)
-    for first, last in days(start, end):
+    for first, last in days(kept(stores.settings, start), end):
         derived = derive_energy(stores.warehouse, stores.settings, first, last)
         changes = energy_replacements(derived, first, last, config.meter)
         for change, done in zip(changes, stores.warehouse.commit(*changes), strict=True):

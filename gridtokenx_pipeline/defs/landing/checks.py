@@ -65,7 +65,7 @@ SUITES = [gx_messages]
 def _loaded(stores: Stores, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
     return stores.warehouse.query(
         "SELECT segment, count(*) AS messages, max(sequence) AS mark, "
-        "count(*) FILTER (WHERE sha256(body) <> body_sha256) AS altered "
+        "count(*) FILTER (WHERE body_removed_at IS NULL AND sha256(body) <> body_sha256) AS altered "
         "FROM raw.messages WHERE received_at >= ? AND received_at < ? GROUP BY segment ORDER BY segment",
         (start, end),
     )

@@ -11,6 +11,7 @@ from gridtokenx_pipeline.contracts import Table, core, raw
 from gridtokenx_pipeline.domain import vee
 from gridtokenx_pipeline.domain.legacy.feeds import Feed, Feeds
 from gridtokenx_pipeline.domain.legacy.parse import parse_landed
+from gridtokenx_pipeline.privacy import removed
 from gridtokenx_pipeline.ratings import meters_frame
 from gridtokenx_pipeline.warehouse import Replace, Warehouse, Written
 
@@ -103,13 +104,16 @@ def validate_hour(
         bounds = f"received_at >= TIMESTAMPTZ '{start.isoformat()}' AND received_at < TIMESTAMPTZ '{end.isoformat()}'"
         rows_of = f"message_id IN (SELECT message_id FROM raw.messages WHERE meter_id = '{name}' AND {bounds})"
     messages = warehouse.read(raw.MESSAGES, f"received_at >= ? AND received_at < ? AND {where}", (start, end, *parameters))
-    parsed = parse_landed(messages, legacy_feeds(settings))
+    # What was derived from messages whose body retention or erasure has removed stands as it is.
+    bodiless = messages.filter(pl.col("body_removed_at").is_not_null())["message_id"]
+    kept = removed.carried(warehouse, core.READINGS, core.READINGS.empty(), bodiless, start, end)
+    parsed = parse_landed(messages.filter(pl.col("body_removed_at").is_null()), legacy_feeds(settings))
     types = history.known_types(warehouse, parsed.wire, parsed.reading_types, start, end, settings.vee.late_type_s)
     every_type = pl.concat([types, parsed.reading_types])
     validated = vee.validate(
         parsed,
         known_types=types,
-        prior=history.prior(warehouse, parsed.wire, every_type, start),
+        prior=pl.concat([history.prior(warehouse, parsed.wire, every_type, start), kept]),
         meters=meters_frame(settings),
         rules=rules(settings),
         refused=history.refused_registers(warehouse, parsed.wire, every_type, start),
@@ -125,6 +129,7 @@ def validate_hour(
         core.RESPONSES: parsed.responses,
         core.LOG_EVENTS: parsed.log_events,
     }
+    frames = {table: removed.carried(warehouse, table, frame, bodiless, start, end) for table, frame in frames.items()}
     return warehouse.commit(*(Replace(table, frames[table], start, end, rows_of) for table in TABLES))
 
 

@@ -13,7 +13,7 @@ from ..plots import completeness_table
 from ..resources import Stores
 from ..scope import Scope
 from ..specs import result, spec, stage
-from .context import days
+from .context import days, kept
 from .derive import TABLES, derive_intervals, replacements
 
 
@@ -26,7 +26,7 @@ def examine_intervals(context: dg.AssetExecutionContext, config: Scope, stores: 
     start, end = window(context)
     rows, changed = dict.fromkeys(TABLES, 0), dict.fromkeys(TABLES, False)
     warehouse, settings = stores.warehouse, stores.settings
-    for first, last in days(start, end):
+    for first, last in days(kept(stores.settings, start), end):
         derived = derive_intervals(warehouse, settings, first, last)
         for table, done in zip(TABLES, warehouse.commit(*replacements(derived, first, last, config.meter)), strict=True):
             rows[table] += done.rows

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from gridtokenx_pipeline import clock
 from gridtokenx_pipeline.config import Settings
 from gridtokenx_pipeline.contracts import core
 from gridtokenx_pipeline.domain.revisions import as_known
+from gridtokenx_pipeline.privacy.retention import kept_from
 from gridtokenx_pipeline.ratings import meters_frame
 from gridtokenx_pipeline.warehouse import Warehouse
 
@@ -46,6 +48,12 @@ def days(start: dt.datetime, end: dt.datetime) -> Iterator[tuple[dt.datetime, dt
         midnight = start.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
         yield start, min(midnight, end)
         start = midnight
+
+
+def kept(settings: Settings, start: dt.datetime) -> dt.datetime:
+    """Return from when of `start` on hours can be examined: readings that retention has removed cannot become energy again."""
+    first = kept_from(settings, clock.now())
+    return start if first is None else max(start, first)
 
 
 def closed_before(warehouse: Warehouse, settings: Settings, start: dt.datetime) -> dt.datetime:
