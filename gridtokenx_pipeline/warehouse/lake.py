@@ -91,6 +91,7 @@ class Warehouse:
         self.extensions = extensions or directory / "extensions"
         self.read_only = read_only
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._filled: set[Table] = set()
 
     @property
     def catalog(self) -> Path:
@@ -165,8 +166,25 @@ class Warehouse:
             for column in table.columns
         )
         order = ", ".join(table.key)
+        if self._never_filled(table):
+            return table.empty()
         frame = self.query(f"SELECT {columns} FROM {table.full_name} WHERE {where} ORDER BY {order}", parameters)
         return frame.cast(table.frame_schema())  # type: ignore[arg-type]
+
+    def _never_filled(self, table: Table) -> bool:
+        """Whether no row was ever put into `table`, which the catalog says many times faster than a scan of nothing."""
+        if table in self._filled:
+            return False
+        where = "t.table_name = ? AND s.schema_name = ? AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL"
+        metadata = f"__ducklake_metadata_{LAKE}"
+        found = self.query(
+            f"SELECT count(*) FROM {metadata}.ducklake_table_stats AS r JOIN {metadata}.ducklake_table AS t USING (table_id) "
+            f"JOIN {metadata}.ducklake_schema AS s USING (schema_id) WHERE r.record_count > 0 AND {where}",
+            (table.name, table.schema),
+        ).item()
+        if found:
+            self._filled.add(table)
+        return not found
 
     def read_window(self, table: Table, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
         """Return the rows of `table` with `start` <= window < `end` as a pipeline frame, ordered by key."""
