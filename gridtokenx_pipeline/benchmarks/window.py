@@ -1,4 +1,4 @@
-"""Ten thousand meters' five minutes, from raw messages to 5-minute energy, in this process."""
+"""Ten thousand meters' five minutes, and a campus's day, from raw messages to 5-minute energy, without a warehouse."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ import time
 from itertools import pairwise
 from typing import Any
 
-SIZES = (2_500, 10_000)
-_INTERVALS = 20
+METERS, INTERVALS = 10_000, 20
 
 
-def run(meters: int = SIZES[-1]) -> dict[str, Any]:
-    """Parse, validate, examine, estimate and aggregate 20 messages of each of `meters` meters; once more for a quarter of them.
+def run(meters: int = METERS, intervals: int = INTERVALS) -> dict[str, Any]:
+    """Parse, validate, examine, estimate and aggregate `intervals` messages of each of `meters` meters; once more for a quarter.
 
     Returns meters, messages, seconds, messages_per_s, peak_mb (of the process, with the messages in it), the seconds of each
-    stage, and growth_4x (seconds by those of a quarter of the meters; 4 is linear). Each size has a process of its own. Raises
+    stage, and growth_4x (seconds by those of a quarter of the messages; 4 is linear). Each size has a process of its own. Raises
     `RuntimeError` where a reading is refused or lost.
     """
-    whole, quarter = _measured(meters), _measured(meters // 4)
+    whole = _measured(meters, intervals)
+    quarter = _measured(meters // 4, intervals) if meters >= intervals else _measured(meters, intervals // 4)
     return {**whole, "growth_4x": round(whole["seconds"] / quarter["seconds"], 2)}
 
 
-def _measured(meters: int) -> dict[str, Any]:
-    code = f"import json; from gridtokenx_pipeline.benchmarks import window; print(json.dumps(window.measure({meters})))"
+def _measured(meters: int, intervals: int) -> dict[str, Any]:
+    call = f"window.measure({meters}, {intervals})"
+    code = f"import json; from gridtokenx_pipeline.benchmarks import window; print(json.dumps({call}))"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
@@ -35,8 +36,8 @@ def _measured(meters: int) -> dict[str, Any]:
     return found
 
 
-def measure(meters: int) -> dict[str, Any]:
-    """Measure one size in this process."""
+def measure(meters: int, intervals: int) -> dict[str, Any]:
+    """Measure one size in this process. A few intervals are of a time when the sun is up, so that every channel moves."""
     from gridtokenx_pipeline.contracts import core
     from gridtokenx_pipeline.domain import aggregate, validation
     from gridtokenx_pipeline.domain.effective import effective
@@ -49,18 +50,18 @@ def measure(meters: int) -> dict[str, Any]:
 
     ids = [f"BENCH_{number:05d}" for number in range(meters)]
     ratings = ratings_frame(Ratings(meter, "academic", 50, 30, 40) for meter in ids)
-    # The sun is up, so that every channel but the batteries' moves.
-    first = 20 * 3600 // fleet_messages.INTERVAL_S
-    start = fleet_messages.START + dt.timedelta(hours=20)
+    first = 20 * 3600 // fleet_messages.INTERVAL_S if intervals <= 240 else 0
+    start = fleet_messages.START + first * fleet_messages.STEP
     types = parse_messages(fleet_messages.declarations(ids)).reading_types
-    messages = fleet_messages.posts(ids, first, _INTERVALS)
+    messages = fleet_messages.posts(ids, first, intervals)
     marks = [time.perf_counter()]
     parsed = parse_messages(messages)
     marks.append(time.perf_counter())
     readings = validate(parsed, types, core.READINGS.empty(), ratings, Rules()).readings
     marks.append(time.perf_counter())
     site = validation.Site(37.4275, -122.1697, 30, "America/Los_Angeles")
-    end, closed = start + dt.timedelta(hours=1), start + _INTERVALS * fleet_messages.STEP
+    closed = start + intervals * fleet_messages.STEP
+    end = start + dt.timedelta(hours=-(-intervals // 240))
     edits, history = core.EDITS.empty(), core.ENERGY_5MIN.empty()
     evidence = validation.Evidence(
         readings, core.REJECTED_READINGS.empty(), edits, ratings, history, "bench", site, start, end, closed, 60
@@ -72,7 +73,7 @@ def measure(meters: int) -> dict[str, Any]:
     marks.append(time.perf_counter())
     energy = aggregate.levels(effective(readings, edits, exceptions, estimates))[core.ENERGY_5MIN]
     marks.append(time.perf_counter())
-    if len(energy) != meters or int(energy["readings_present"].sum()) != len(messages):
+    if len(energy) != meters * -(-intervals // INTERVALS) or int(energy["readings_present"].sum()) != len(messages):
         raise RuntimeError(
             f"{len(energy)} rows of {meters} meters, {energy['readings_present'].sum()} of {len(messages)} readings"
         )

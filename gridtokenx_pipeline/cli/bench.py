@@ -15,6 +15,7 @@ BENCHMARKS = {
     "connections": "10,000 keep-alive connections on one worker: latency, CPU and memory (minutes; needs 10,200 open files)",
     "reconnect": "10,000 connections lost at once: seconds until every meter is back, and what was lost",
     "parse": "messages parsed and validated per second, against bare lxml on the same documents",
+    "day": "a campus day, 144,000 messages, from raw to 5-minute energy: messages per second and memory",
     "window": "10,000 meters' five minutes, 200,000 messages, from raw to 5-minute energy: seconds and memory",
     "tick": "one five-minute run of 25 meters, from the schedule's tick to finished checks",
     "backfill": "a campus day through the real assets, and what a month of it takes",

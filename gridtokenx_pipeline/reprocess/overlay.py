@@ -69,6 +69,10 @@ class Overlay(Warehouse):
             stored += f" WHERE NOT ({inside}) UNION ALL SELECT {columns} FROM {_made(table)}"
         connection.execute(f"CREATE VIEW {table.full_name} AS {stored}")
 
+    def _never_filled(self, table: Table) -> bool:
+        """Look into every table: what is derived here is in no catalog."""
+        return False
+
     def partition(self, table: Table, start: dt.datetime, end: dt.datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Return the rows of a window of `table` as stored, and as derived here; of the meter alone where there is one."""
         stored = Table(f"{STORED}.{table.schema}", table.name, table.comment, table.columns, table.key, table.window)

@@ -4,6 +4,8 @@
 with occurrences as (
     select zone, meter_id, date_trunc('hour', interval_start) as hour_start, 'interval' as origin, code, channel, duration_s, 1 as parts
     from {{ source('core', 'vee_exceptions') }}
+    -- What was found at receipt is counted below, reading by reading.
+    where code not in ('conflict', 'clock_snapped', 'register_rollover', 'meter_swap', 'tare')
     union all
     select zone, meter_id, hour_start, 'reading', code, channel, duration_s, 1
     from {{ ref('stg_reading_findings') }}
