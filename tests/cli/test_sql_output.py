@@ -35,6 +35,7 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for name, body in (("bytes", b"a\xff"), ("text", BODY.encode()))
         ]
     ).with_columns(pl.col("received_at").str.to_datetime(time_unit="us", time_zone="UTC"))
+    frame = frame.with_columns(pl.lit(None, pl.Datetime("us", "UTC")).alias("body_removed_at"))
     with Warehouse(data / "warehouse") as warehouse:
         warehouse.commit(Append(raw.MESSAGES, frame))
     return data

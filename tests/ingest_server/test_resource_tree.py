@@ -44,7 +44,7 @@ def program(primacy: int = 1, mrid: str = "A1" * 16) -> DERProgram:
     )
 
 
-def control(mrid: str, start: int, status: int = 0, duration: int = 600) -> DERControl:
+def control(mrid: str, start: int, status: int = 0, duration: int = 3400) -> DERControl:
     return DERControl(
         mrid=mrid,
         creation_time=NOW - 1000,
