@@ -6,12 +6,17 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 from lxml import etree
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import sep_schemas
+
+# How long an example takes is a matter of the machine and what else it does.
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")
 
 TOGETHER = {"defs", "dbt", "e2e"}
 # The longest first, so that no process works on one of them alone when the others have finished.
