@@ -13,6 +13,7 @@ import polars as pl
 from gridtokenx_pipeline.domain.classify import LONGEST_INTERVAL_S
 from gridtokenx_pipeline.domain.numbers import CHANNEL_NAMES, CHANNEL_NUMBERS, channel_of
 from gridtokenx_pipeline.domain.reasons import Reason
+from gridtokenx_pipeline.domain.thresholds import meter_bounds
 
 FULL_CHARGE = 10_000  # hundredths of a percent
 STATE, GENERATION = CHANNEL_NUMBERS["state_of_charge"], CHANNEL_NUMBERS["generation"]
@@ -31,37 +32,11 @@ class Rules:
     late_type_s: int = 86_400
 
 
-def meter_bounds(meters: pl.DataFrame) -> pl.DataFrame:
-    """Highest believable power of every meter and channel: meter_id, channel (String), limit_w (Int64, W).
-
-    `meters`: the frame of `domain.thresholds.ratings_frame`. Generation: rated power x bound_factor. Charge and discharge: the
-    inverter's rating too, or the battery's capacity in one hour where that is larger, x bound_factor. Load: baseline x
-    load_bound_factor, which stands for the breaker. Import: load and charge together; export: generation and discharge together.
-    """
-    rated, battery, load = (pl.col(name) * 1000 for name in ("rated_kw", "battery_kwh", "baseline_kw"))
-    generation = rated * pl.col("bound_factor")
-    store = pl.max_horizontal(rated, battery) * pl.col("bound_factor")
-    consumption = load * pl.col("load_bound_factor")
-    watts = {
-        "generation": generation,
-        "load": consumption,
-        "charge": store,
-        "discharge": store,
-        "import": consumption + store,
-        "export": generation + store,
-    }
-    return (
-        meters.select("meter_id", *(watt.round().cast(pl.Int64).alias(channel) for channel, watt in watts.items()))
-        .unpivot(index="meter_id", variable_name="channel", value_name="limit_w")
-        .with_columns(pl.col("channel").cast(pl.String))
-    )
-
-
 def bounds(meters: pl.DataFrame) -> pl.DataFrame:
     """What the checks need of every series, in the order of `numbers.series_number`, eight rows a meter.
 
-    `meters` as for `meter_bounds`, sorted by meter_id. Returns limit_w (Int64, W, null for state of charge), snap_s (Int64) and
-    tare_mw (Int64, mW; 0 but for generation).
+    `meters` as for `thresholds.meter_bounds`, sorted by meter_id. Returns limit_w (Int64, W, null for state of charge), snap_s
+    (Int64) and tare_mw (Int64, mW; 0 but for generation).
     """
     limits = meter_bounds(meters).pivot("channel", index="meter_id", values="limit_w", maintain_order=True)
     none = pl.lit(None, pl.Int64)

@@ -10,8 +10,8 @@ import polars as pl
 
 from gridtokenx_pipeline.contracts.core import EDITS, ENERGY_CHANNELS
 from gridtokenx_pipeline.domain.effective import ACCEPT, EDIT, REPLACE, REVERT
-from gridtokenx_pipeline.domain.estimation.limits import power_limits
 from gridtokenx_pipeline.domain.ids import derived_id, iso
+from gridtokenx_pipeline.domain.thresholds import meter_bounds
 
 ACTIONS = (REPLACE, ACCEPT, REVERT)
 _HOUR_S = 3600
@@ -112,7 +112,7 @@ def _checked_names(meters: pl.DataFrame, meter_id: str, channel: str, action: st
         raise EditRefused(f"{name}: unknown action {action!r}, known are {', '.join(ACTIONS)}")
     if channel not in ENERGY_CHANNELS:
         raise EditRefused(f"{name}: unknown channel, known are {', '.join(ENERGY_CHANNELS)}")
-    limits = power_limits(meters.filter(pl.col("meter_id") == meter_id)).filter(pl.col("channel") == channel)
+    limits = meter_bounds(meters.filter(pl.col("meter_id") == meter_id)).filter(pl.col("channel") == channel)
     if limits.is_empty():
         raise EditRefused(f"{name}: unknown meter")
     for what, text in (("who edits", edited_by), ("a reason", reason)):

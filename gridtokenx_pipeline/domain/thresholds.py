@@ -83,3 +83,29 @@ def ratings_frame(meters: Iterable[Ratings]) -> pl.DataFrame:
         for m in meters
     ]
     return pl.DataFrame(rows, schema=types)
+
+
+def meter_bounds(meters: pl.DataFrame) -> pl.DataFrame:
+    """Highest believable power of every meter and channel: meter_id, channel (String), limit_w (Int64, W).
+
+    `meters`: the frame of `ratings_frame`. Generation: rated power x bound_factor. Charge and discharge: the
+    inverter's rating too, or the battery's capacity in one hour where that is larger, x bound_factor. Load: baseline x
+    load_bound_factor, which stands for the breaker. Import: load and charge together; export: generation and discharge together.
+    """
+    rated, battery, load = (pl.col(name) * 1000 for name in ("rated_kw", "battery_kwh", "baseline_kw"))
+    generation = rated * pl.col("bound_factor")
+    store = pl.max_horizontal(rated, battery) * pl.col("bound_factor")
+    consumption = load * pl.col("load_bound_factor")
+    watts = {
+        "generation": generation,
+        "load": consumption,
+        "charge": store,
+        "discharge": store,
+        "import": consumption + store,
+        "export": generation + store,
+    }
+    return (
+        meters.select("meter_id", *(watt.round().cast(pl.Int64).alias(channel) for channel, watt in watts.items()))
+        .unpivot(index="meter_id", variable_name="channel", value_name="limit_w")
+        .with_columns(pl.col("channel").cast(pl.String))
+    )

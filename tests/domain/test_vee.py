@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from gridtokenx_pipeline.domain.checks import meter_bounds
 from gridtokenx_pipeline.domain.reasons import Reason
+from gridtokenx_pipeline.domain.thresholds import meter_bounds
 from gridtokenx_pipeline.domain.vee import Rules
 
 sys.path.insert(0, str(Path(__file__).parent))

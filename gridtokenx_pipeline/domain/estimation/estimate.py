@@ -9,10 +9,11 @@ import polars as pl
 from gridtokenx_pipeline.contracts.core import ESTIMATES
 from gridtokenx_pipeline.domain.effective import KEY, in_force, latest, overlapping
 from gridtokenx_pipeline.domain.findings import DERIVED, INTERPOLATED, QUESTIONABLE, REFERENCE_DAY, VALID
+from gridtokenx_pipeline.domain.thresholds import meter_bounds
 
 from .gaps import find_gaps, start_s
 from .like_day import like_day
-from .limits import power_limits, within_limit
+from .limits import within_limit
 from .line import on_a_line
 from .register_exact import PANEL, SHAPE_S, register_exact
 from .register_wins import began_anew, register_wins
@@ -52,7 +53,7 @@ def estimate(
     """
     first_s, last_s = int(start.timestamp()), int(min(end, closed_before).timestamp())
     now = latest(readings)
-    limits = power_limits(meters)
+    limits = meter_bounds(meters)
     found = [_corrected(register_wins(now, exceptions, limits), first_s, last_s)]
     gaps = find_gaps(now, first_s, last_s).filter(_HOUR_S % pl.col("slot_s") == 0)
     if not gaps.is_empty():

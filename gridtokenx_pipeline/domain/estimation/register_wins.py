@@ -23,7 +23,7 @@ def register_wins(readings: pl.DataFrame, exceptions: pl.DataFrame, limits: pl.D
     """Return the readings within a `register_mismatch` that their registers correct, with energy_milli_wh corrected.
 
     `readings`: core.readings, one version each. A reading is corrected where a reading that ends when it begins has a register
-    too, neither rolled over nor swapped, and the difference is believable by `limits` (`power_limits`).
+    too, neither rolled over nor swapped, and the difference is believable by `limits` (`thresholds.meter_bounds`).
     """
     found = exceptions.filter(pl.col("code") == Finding.REGISTER_MISMATCH.value)
     energies = readings.filter(pl.col("channel").is_in(ENERGY_CHANNELS) & pl.col("register_milli_wh").is_not_null())
