@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import fcntl
+import hashlib
 import logging
 import os
 import queue
@@ -363,14 +364,16 @@ def _rows(connection: sqlite3.Connection, after: int, limit: int) -> list[tuple[
 
 
 def _salvaged(connection: sqlite3.Connection, after: int, limit: int) -> list[tuple[Any, ...]]:
-    """The messages of the next `limit` numbers that lie on pages which can be read."""
+    """The messages of the next `limit` numbers that lie on pages which can be read, with the bodies that their hashes name."""
     found = []
     # Without it SQLite refuses every page of a file that is shorter than its header says; nothing is written.
     connection.execute("PRAGMA writable_schema=ON")
     for number in range(after, after + limit):
         with contextlib.suppress(sqlite3.DatabaseError):
             found += [row for row in _rows(connection, number, 1) if row[0] == number + 1]
-    return found
+    # A page that the file's end cuts is read as if zeros followed.
+    place = 1 + _COLUMNS.split(", ").index("body")
+    return [row for row in found if hashlib.sha256(row[place]).hexdigest() == row[place + 1]]
 
 
 def _has_sender(connection: sqlite3.Connection) -> bool:
