@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import typer
@@ -16,12 +15,13 @@ def status(data: options.Data = None, config: options.Config = None, json_: opti
 
     Example: gridtokenx status --json
     """
+    from gridtokenx_pipeline.stack.service import is_alive
     from gridtokenx_pipeline.warehouse import Warehouse, WarehouseMissing
 
     settings = options.settings(data, config)
     state_file = settings.data / "run" / "stack.json"
     stack: dict[str, Any] = json.loads(state_file.read_text()) if state_file.exists() else {}
-    services = {name: _alive(pid) for name, pid in stack.get("services", {}).items()}
+    services = {name: is_alive(pid) for name, pid in stack.get("services", {}).items()}
     answer: dict[str, Any] = {"data": str(settings.data), "urls": stack.get("urls", {}), "services": services}
     if "ops" in answer["urls"]:
         answer["ingest_server"] = _readiness(answer["urls"]["ops"])
@@ -56,18 +56,6 @@ def _readiness(url: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         found = {"status": f"no answer: {error}"}
     return found
-
-
-def _alive(pid: int | None) -> bool:
-    if pid is None:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _counts(warehouse: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gridtokenx_pipeline.config import Settings
+from gridtokenx_pipeline.stack.service import is_alive
 from gridtokenx_pipeline.warehouse import Warehouse, WarehouseMissing
 
 from . import stages
@@ -75,7 +76,7 @@ def live_url(settings: Settings) -> str | None:
     if not state.exists():
         return None
     stack = json.loads(state.read_text(encoding="utf-8"))
-    return stack["urls"].get("dagster") if _alive(stack.get("services", {}).get("dagster")) else None
+    return stack["urls"].get("dagster") if is_alive(stack.get("services", {}).get("dagster")) else None
 
 
 Launch = Callable[[str, dt.datetime, dt.datetime, dict[str, Any]], str]
@@ -137,15 +138,3 @@ def _hashes(settings: Settings, stage: str, start: dt.datetime, end: dt.datetime
             }
     except WarehouseMissing:
         return {}
-
-
-def _alive(pid: int | None) -> bool:
-    if pid is None:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

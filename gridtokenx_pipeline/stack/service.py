@@ -28,6 +28,19 @@ class PortTaken(ServiceFailed):
     """Another process listens on a port that a service needs."""
 
 
+def is_alive(pid: int | None) -> bool:
+    """Whether a process has this id; no id is no process."""
+    if pid is None:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def free_port() -> int:
     """Return a port of the loopback address that nobody has now."""
     with socket.socket() as probe:
