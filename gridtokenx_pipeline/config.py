@@ -7,6 +7,7 @@ they mean something here (`ALIASES`); the product's own name wins where both are
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import tomllib
 from pathlib import Path
@@ -136,10 +137,59 @@ class Retention(_Section):
     runs_days: NotNegative = 0
 
 
-class Market(_Section):
-    """Tariffs in micro-currency per kWh, and the rules of clearing."""
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+LocalTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
 
-    mechanism: Literal["sdr_bilateral"] = "sdr_bilateral"
+
+class TariffPeriod(_Section):
+    """A part of the week in some months: [start, end) of the days given, in the site's local time.
+
+    Prices in micro-currency per kWh.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
+    feed_in_micro_per_kwh: NotNegative
+    retail_micro_per_kwh: NotNegative
+    days: tuple[Literal[DAYS], ...] = DAYS  # type: ignore[valid-type]
+    months: tuple[Annotated[int, Field(ge=1, le=12)], ...] = tuple(range(1, 13))
+    start: LocalTime = "00:00"
+    end: LocalTime = "24:00"
+
+
+class TariffPlan(_Section):
+    """Prices by time of use from the local day `valid_from` until before `valid_until` (left out: for ever).
+
+    Its periods hold every moment of every week and month once.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")]
+    valid_from: dt.date
+    valid_until: dt.date | None = None
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
+    seller_compensation_micro_per_kwh: NotNegative | None = None
+    periods: tuple[TariffPeriod, ...]
+
+
+class GridLink(_Section):
+    """What it costs to bring energy from one grid zone to another; both ways, unless the other way has a link of its own.
+
+    Losses in parts per million, wheeling in micro-currency per kWh, both of what is sold.
+    """
+
+    source: str
+    target: str
+    loss_ppm: Annotated[int, Field(ge=0, lt=1_000_000)] = 0
+    wheeling_micro_per_kwh: NotNegative = 0
+
+
+class Market(_Section):
+    """Tariffs in micro-currency per kWh, and the rules of clearing.
+
+    `tariffs` are prices by time of use; intervals that none of them holds have the flat prices. `agreements` is a CSV file of
+    standing bilateral agreements, relative to the configuration file. `links` are losses and wheeling between grid zones.
+    """
+
+    mechanism: Literal["sdr_bilateral", "mmr", "double_auction"] = "sdr_bilateral"
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "USD"
     interval_s: Positive = 300
     feed_in_micro_per_kwh: NotNegative
@@ -147,6 +197,10 @@ class Market(_Section):
     seller_compensation_micro_per_kwh: NotNegative = 0
     max_partners: Positive = 25
     completeness_min_pct: Annotated[int, Field(ge=0, le=100)] = 100
+    tariffs: tuple[TariffPlan, ...] = ()
+    links: tuple[GridLink, ...] = ()
+    agreements: Path | None = None
+    published_days: Positive = 2
 
     @model_validator(mode="after")
     def _tariffs_in_order(self) -> Market:
@@ -158,10 +212,25 @@ class Market(_Section):
 
 
 class Certificates(_Section):
-    """Attributes every bundle carries."""
+    """Attributes every bundle or device carries, and the rules of their life.
+
+    `validity_days`: certificates expire so long after their interval; 0 is never. `storage_efficiency_pct`: round trip of stores.
+    `commissioned_on`: for meters that have no date of their own.
+    """
 
     carrier: str = "electricity"
     source: str = "solar"
+    fuel_code: str | None = "ES100"
+    technology: str = "photovoltaic"
+    technology_code: str | None = None
+    country: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "US"
+    region: str | None = None
+    issuer: str = "GridTokenX"
+    registry: str = "GridTokenX"
+    configuration: Literal[1, 2, 3] = 1
+    commissioned_on: dt.date = dt.date(2025, 1, 1)
+    validity_days: NotNegative = 730
+    storage_efficiency_pct: Annotated[int, Field(gt=0, le=100)] = 90
 
 
 class Settlement(_Section):
@@ -227,7 +296,10 @@ class Gateway(_Section):
 
 
 class Meter(_Section):
-    """A meter of the campus. `rated_kw` bounds generation, `battery_kwh` the store, `baseline_kw` the load."""
+    """A meter of the campus. `rated_kw` bounds generation, `battery_kwh` the store, `baseline_kw` the load.
+
+    `grid_zone` is the part of the campus's grid it is connected to (`market.links`); `commissioned_on` is when its generator was.
+    """
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
     building: str
@@ -235,6 +307,8 @@ class Meter(_Section):
     rated_kw: Positive
     battery_kwh: NotNegative
     baseline_kw: Positive
+    grid_zone: Annotated[str, Field(pattern=r"^[a-z0-9_-]{0,32}$")] = ""
+    commissioned_on: dt.date | None = None
 
 
 class Settings(BaseSettings):
@@ -264,6 +338,10 @@ class Settings(BaseSettings):
             raise ValueError(f"meters named twice: {', '.join(twice)}")
         if self.vee.feeder_meter in ids:
             raise ValueError(f"vee.feeder_meter {self.vee.feeder_meter} is a meter of the campus itself")
+        zones = {meter.grid_zone for meter in self.meters}
+        strange = sorted({end for link in self.market.links for end in (link.source, link.target)} - zones)
+        if strange:
+            raise ValueError(f"market.links name grid zones that no meter is in: {', '.join(strange)}")
         if self.market.interval_s % self.metering.interval_s:
             raise ValueError("the market interval must be a multiple of the metering interval")
         return self
@@ -290,6 +368,11 @@ class Settings(BaseSettings):
     def gateway_token_key(self) -> Path | None:
         """What the gateway verifies bearer tokens with, if with anything."""
         return self.gateway.token_key and self.data / self.gateway.token_key.expanduser()
+
+    @property
+    def agreements_file(self) -> Path | None:
+        """The file of standing bilateral agreements, where there is one."""
+        return self.market.agreements and self.config.parent / self.market.agreements.expanduser()
 
     @property
     def landing_dir(self) -> Path:

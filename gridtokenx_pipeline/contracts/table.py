@@ -51,7 +51,7 @@ class Column:
     comment: str
     unit: str = ""
     nullable: bool = False
-    default: int | None = None
+    default: int | str | None = None
 
     @property
     def frame_name(self) -> str:

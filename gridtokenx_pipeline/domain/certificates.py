@@ -23,6 +23,7 @@ VALID = 1
 WITHHOLDING_FLAGS = {4: "estimated", 8: "interpolated", 16: "questionable", 64: "projected"}
 ISSUED, PENDING = "issued", "pending"
 HELD = "held"
+_ONLY_LATER = ("from_owner", "trade_id", "counter_bundle_id", "beneficiary", "purpose", "period_start", "period_end")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def issue(
             owner=pl.col("meter_id"),
             carrier=pl.lit(carrier),
             source=pl.lit(source),
+            origin=pl.lit("production"),
+            version=pl.lit(1, dtype=pl.Int32),
             reason=_reasons(),
         )
         .with_columns(state=pl.when(pl.col("reason") == "").then(pl.lit(ISSUED)).otherwise(pl.lit(PENDING)))
@@ -74,7 +77,12 @@ def issue(
     bundles = tables.BUNDLES.conform(rows.select(list(tables.BUNDLES.frame_schema())))
     kind = pl.when(pl.col("state") == ISSUED).then(pl.lit(ISSUED)).otherwise(pl.lit(HELD))
     events = (
-        rows.with_columns(kind=kind, number=pl.lit(1, dtype=pl.Int32), reason=pl.col("reason").replace("", None))
+        rows.with_columns(
+            *(pl.lit(None, dtype=tables.EVENTS.by_name[name].type.polars).alias(name) for name in _ONLY_LATER),
+            bundle_interval_start=pl.col("interval_start"),
+            actor=pl.lit("pipeline"),
+        )
+        .with_columns(kind=kind, number=pl.lit(1, dtype=pl.Int32), reason=pl.col("reason").replace("", None))
         .with_columns(
             event_id=pl.struct("bundle_id", "kind", "number").map_elements(
                 lambda row: derived_id("certificate_event", row["bundle_id"], row["kind"], row["number"]), pl.String

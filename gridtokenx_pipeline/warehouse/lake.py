@@ -292,7 +292,8 @@ class Warehouse:
 
     def _add(self, table: Table, column: Column) -> None:
         connection = self.connect()
-        default = "" if column.default is None else f" DEFAULT {column.default}"
+        value = _literal(column.default) if isinstance(column.default, str) else column.default
+        default = "" if value is None else f" DEFAULT {value}"
         connection.execute(f"ALTER TABLE {table.full_name} ADD COLUMN IF NOT EXISTS {column.name} {column.type.sql}{default}")
         connection.execute(f"COMMENT ON COLUMN {table.full_name}.{column.name} IS {_literal(_comment(column))}")
 

@@ -2,7 +2,7 @@
 
 from . import documents, energy, meters, readings, vee
 from .common import CHANNELS, ENERGY_CHANNELS
-from .documents import DER_DOCUMENTS, FLOW_RESERVATIONS, LOG_EVENTS, RESPONSES
+from .documents import DER_DOCUMENTS, FLOW_RESERVATIONS, LOG_EVENTS, P2P_DOCUMENTS, RESPONSES
 from .energy import ENERGY_1D, ENERGY_1H, ENERGY_5MIN, ENERGY_15MIN, ENERGY_15S, LEVELS, REVISIONS
 from .meters import METERS
 from .readings import MESSAGE_OUTCOMES, READING_TYPES, READINGS, REJECTED_READINGS, TELEMETRY
@@ -27,6 +27,7 @@ __all__ = [
     "MESSAGE_OUTCOMES",
     "METERS",
     "METER_HOURS",
+    "P2P_DOCUMENTS",
     "READINGS",
     "READING_TYPES",
     "REJECTED_READINGS",

@@ -129,4 +129,31 @@ LOG_EVENTS = Table(
     window="received_at",
 )
 
-TABLES = (DER_DOCUMENTS, FLOW_RESERVATIONS, RESPONSES, LOG_EVENTS)
+P2P_DOCUMENTS = Table(
+    schema="core",
+    name="p2p_documents",
+    comment="Standing offers and bilateral agreements as devices put and deleted them (P2P extension); what counts is in market.offers and market.agreements.",
+    columns=(
+        MESSAGE,
+        ZONE,
+        METER,
+        Column("kind", Type.TEXT, "offer or agreement."),
+        Column("action", Type.TEXT, "put (POST or PUT) or delete."),
+        Column("mrid", Type.TEXT, "mRID of the document; null where only its address is known.", nullable=True),
+        Column("path", Type.TEXT, "Address it was sent to."),
+        Column("side", Type.TEXT, "Of offers sell or buy, of agreements seller or buyer.", nullable=True),
+        Column("status", Type.TEXT, "As sent: active, suspended, cancelled; proposed, accepted, rejected.", nullable=True),
+        Column("counterparty_lfdi", Type.TEXT, "Of agreements: the other device.", nullable=True),
+        Column("energy_limit_wh", Type.ENERGY, "Most energy in a market interval.", "Wh", nullable=True),
+        Column("price_micro_per_kwh", Type.BIGINT, "Limit or agreed price.", "micro-currency per kWh", nullable=True),
+        Column("priority", Type.INTEGER, "Of agreements: lower is served first.", "rank", nullable=True),
+        Column("starts_at", Type.TIMESTAMP, "Start of its interval.", "UTC", nullable=True),
+        Column("ends_at", Type.TIMESTAMP, "End of its interval.", "UTC", nullable=True),
+        _BODY,
+        RECEIVED,
+    ),
+    key=("message_id",),
+    window="received_at",
+)
+
+TABLES = (DER_DOCUMENTS, FLOW_RESERVATIONS, RESPONSES, LOG_EVENTS, P2P_DOCUMENTS)

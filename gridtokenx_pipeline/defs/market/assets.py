@@ -31,7 +31,10 @@ def clear_market(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[
     start, end = window(context)
     settings = stores.settings
     energy = participants_energy(stores, start, end)
-    before = {table: stores.warehouse.read_window(table, start, end) for table in market.TABLES}
+    before = {
+        table: stores.warehouse.read_window(table, start, end)
+        for table in (market.INTERVALS, market.TRADES, market.GRID_SETTLEMENTS)
+    }
     settled = before[market.INTERVALS].filter(pl.col("state") == SETTLED).select("zone", "interval_start").unique()
     read_until = watermarks.complete_until(stores.warehouse, settings.zone, watermarks.READINGS) or start
     unsettled = energy.join(settled, on=["zone", "interval_start"], how="anti")

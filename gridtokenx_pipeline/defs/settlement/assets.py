@@ -23,7 +23,11 @@ KINDS = {"memo": "memo"}
 @stage(
     "plan_settlement",
     [
-        spec(table, [core.ENERGY_5MIN, *market.TABLES, certificates.BUNDLES], partitions_def=HOURS)
+        spec(
+            table,
+            [core.ENERGY_5MIN, market.INTERVALS, market.TRADES, market.GRID_SETTLEMENTS, certificates.BUNDLES],
+            partitions_def=HOURS,
+        )
         for table in (settlement.ITEMS, settlement.BATCHES)
     ],
 )

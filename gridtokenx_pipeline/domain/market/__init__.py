@@ -1,7 +1,7 @@
 """The local energy market: metered positions in, trades and settlement with the grid out."""
 
 from .clearing import MECHANISM, Cleared, clear, closed_only
-from .model import Agreement, MarketInputError, Rules, Tariff, amount_micro
+from .model import Agreement, Link, MarketInputError, Network, Offer, Rules, Tariff, amount_micro
 from .positions import INCOMPLETE, NO_REGISTER, POSITIONS, positions
 
 __all__ = [
@@ -11,7 +11,10 @@ __all__ = [
     "POSITIONS",
     "Agreement",
     "Cleared",
+    "Link",
     "MarketInputError",
+    "Network",
+    "Offer",
     "Rules",
     "Tariff",
     "amount_micro",

@@ -119,6 +119,9 @@ def _interval_row(
         version,
         CLOSED if closed else OPEN,
         tariff.currency,
+        "flat",
+        0,
+        0,
     )
 
 
@@ -140,6 +143,9 @@ def _trade_rows(members: list[_Position], matched: Matched, version: int) -> Ite
             MECHANISM,
             version,
             flags[pair.seller] | flags[pair.buyer],
+            0,
+            0,
+            None,
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 class MarketInputError(ValueError):
@@ -60,7 +62,8 @@ class Rules:
 class Agreement:
     """A standing bilateral contract: up to `max_wh` in every interval at a fixed price, before the pool.
 
-    A lower `priority` is served first; equal priorities in order of seller and buyer.
+    It holds for intervals that start in [`valid_from`, `valid_until`); None is for ever. A lower `priority` is served first;
+    equal priorities in order of seller and buyer.
     """
 
     zone: str
@@ -69,3 +72,53 @@ class Agreement:
     max_wh: int
     price_micro_per_kwh: int
     priority: int = 0
+    valid_from: dt.datetime | None = None
+    valid_until: dt.datetime | None = None
+    agreement_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A limit of a meter in the pool: at most `energy_limit_wh` an interval, for no less (sell) or no more (buy) than the price.
+
+    It holds for intervals that start in [`valid_from`, `valid_until`); None is for ever.
+    """
+
+    zone: str
+    meter_id: str
+    side: str
+    energy_limit_wh: int
+    price_limit_micro_per_kwh: int
+    valid_from: dt.datetime | None = None
+    valid_until: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
+class Link:
+    """Losses (parts per million of what is sold) and wheeling (micro-currency per kWh sold) between two grid zones."""
+
+    loss_ppm: int = 0
+    wheeling_micro_per_kwh: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.loss_ppm < 1_000_000 or self.wheeling_micro_per_kwh < 0:
+            raise MarketInputError(f"{self}: losses must be 0 to 999,999 ppm and wheeling at least 0")
+
+
+@dataclass(frozen=True)
+class Network:
+    """Where meters are connected, and what the way from one grid zone to another costs.
+
+    A meter that is not named is in the zone "". A way that is not named is free; the way back costs the same unless it is named.
+    """
+
+    grid_zones: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[tuple[str, str], Link] = field(default_factory=dict)
+
+    def link(self, seller_meter_id: str, buyer_meter_id: str) -> Link:
+        """Return what it costs to bring energy from one meter to another."""
+        source, target = self.grid_zones.get(seller_meter_id, ""), self.grid_zones.get(buyer_meter_id, "")
+        return self.links.get((source, target)) or self.links.get((target, source)) or _FREE
+
+
+_FREE = Link()
