@@ -26,9 +26,15 @@ UPSTREAM: Mapping[Table, tuple[Table, ...]] = {
     **dict.fromkeys((*core.readings.TABLES, *core.documents.TABLES), (raw.MESSAGES,)),
     **dict.fromkeys((core.VEE_EXCEPTIONS, core.ESTIMATES, core.METER_HOURS), (core.READINGS, core.REJECTED_READINGS, core.EDITS)),
     **dict.fromkeys(core.energy.TABLES, (core.READINGS, core.VEE_EXCEPTIONS, core.ESTIMATES, core.EDITS)),
-    **dict.fromkeys(market.TABLES, (core.ENERGY_5MIN,)),
-    **dict.fromkeys(certificates.TABLES, (core.ENERGY_5MIN, market.INTERVALS)),
-    **dict.fromkeys((settlement.ITEMS, settlement.BATCHES), (core.ENERGY_5MIN, *market.TABLES, certificates.BUNDLES)),
+    **dict.fromkeys(market.INPUTS, (core.P2P_DOCUMENTS,)),
+    **dict.fromkeys(market.SETTLEMENTS, (core.ENERGY_5MIN, *market.INPUTS)),
+    market.PAIRS: (),
+    **dict.fromkeys(certificates.ISSUES, (core.ENERGY_5MIN, market.INTERVALS, market.TRADES)),
+    certificates.DEVICES: (),
+    **dict.fromkeys(
+        (settlement.ITEMS, settlement.BATCHES),
+        (core.ENERGY_5MIN, market.INTERVALS, market.TRADES, market.GRID_SETTLEMENTS, certificates.BUNDLES),
+    ),
     settlement.TRANSACTIONS: (settlement.BATCHES,),
 }
 
@@ -36,10 +42,12 @@ UPSTREAM: Mapping[Table, tuple[Table, ...]] = {
 UNTRACED: Mapping[str, frozenset[str]] = {
     "core.vee_exceptions": frozenset({"severity"}),
     "core.energy_revisions": frozenset({"revision"}),
-    "market.intervals": frozenset({"mechanism", "version", "currency"}),
+    "market.intervals": frozenset({"mechanism", "version", "currency", "tariff"}),
     "market.trades": frozenset({"mechanism"}),
-    "certificates.bundles": frozenset({"carrier", "source"}),
-    "certificates.events": frozenset({"number"}),
+    "market.agreements": frozenset({"source"}),
+    "certificates.bundles": frozenset({"carrier", "source", "origin"}),
+    "certificates.events": frozenset({"number", "actor", "purpose"}),
+    "certificates.storage": frozenset({"efficiency_ppm", "late"}),
     "settlement.items": frozenset({"leaf_index"}),
     "settlement.transactions": frozenset({"signature", "kind", "slot", "fee_lamports", "compute_units", "error"}),
 }
@@ -65,9 +73,23 @@ def _energy(table: Table) -> dict[str, tuple[str, ...]]:
 
 
 _NET = tuple(f"core.energy_5min.{channel}_register_wh" for channel in ("generation", "load", "charge", "discharge"))
-_FROM_NET = dict.fromkeys(
-    ("supply_wh", "demand_wh", "traded_wh", "capped_wh", "energy_wh", "net_wh", "amount_micro", "price_micro_per_kwh"), _NET
+_AGREED = ("market.agreements.max_wh", "market.agreements.price_micro_per_kwh", "market.offers.price_limit_micro_per_kwh")
+_FROM_NET = {
+    **dict.fromkeys(("supply_wh", "demand_wh", "net_wh"), _NET),
+    **dict.fromkeys(
+        ("traded_wh", "capped_wh", "energy_wh", "amount_micro", "price_micro_per_kwh", "loss_wh", "wheeling_micro"),
+        (*_NET, *_AGREED),
+    ),
+}
+_FEEDER = ("core.energy_5min.import_register_wh", "core.energy_5min.export_register_wh")
+_STORED = tuple(f"core.energy_5min.{channel}_register_wh" for channel in ("generation", "load", "charge", "discharge"))
+_P2P_TERMS = (
+    "core.p2p_documents.status",
+    "core.p2p_documents.received_at",
+    "core.p2p_documents.starts_at",
+    "core.p2p_documents.ends_at",
 )
+_PARTIES = ("core.p2p_documents.meter_id", "core.p2p_documents.counterparty_lfdi", "core.p2p_documents.side")
 _COMPLETE = ("core.energy_5min.readings_expected", "core.energy_5min.readings_present", "core.energy_5min.readings_estimated")
 _REGISTER = ("core.energy_5min.generation_register_wh", "core.energy_5min.generation_wh")
 _ISSUED = (*_COMPLETE, "core.energy_5min.quality_flags", "market.intervals.state")
@@ -133,6 +155,28 @@ _DERIVED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "grid_settlement_id": ("core.energy_5min.zone", "core.energy_5min.interval_start", "core.energy_5min.meter_id"),
         "reason": _COMPLETE,
     },
+    "market.campus_balances": {
+        **dict.fromkeys(("net_wh",), _NET),
+        **dict.fromkeys(
+            ("export_wh", "import_wh", "loss_wh", "trade_amount_micro", "wheeling_micro", "grid_amount_micro"), (*_NET, *_AGREED)
+        ),
+        "version": ("core.energy_5min.interval_start",),
+        "meters": ("core.energy_5min.meter_id",),
+        "feeder_net_wh": _FEEDER,
+        "unaccounted_wh": (*_NET, *_FEEDER),
+    },
+    "market.agreements": {
+        "agreement_id": (*_PARTIES, *_P2P_TERMS),
+        **dict.fromkeys(("seller_meter_id", "buyer_meter_id"), _PARTIES),
+        "max_wh": ("core.p2p_documents.energy_limit_wh",),
+        **dict.fromkeys(("valid_from", "valid_until", "state", "reason"), _P2P_TERMS),
+        **dict.fromkeys(("seller_message_id", "buyer_message_id"), ("core.p2p_documents.message_id",)),
+    },
+    "market.offers": {
+        "offer_id": ("core.p2p_documents.mrid", "core.p2p_documents.meter_id"),
+        "price_limit_micro_per_kwh": ("core.p2p_documents.price_micro_per_kwh",),
+        **dict.fromkeys(("valid_from", "valid_until", "state", "reason"), _P2P_TERMS),
+    },
     "certificates.bundles": {
         "bundle_id": ("core.energy_5min.meter_id", "core.energy_5min.interval_start"),
         "interval_end": ("core.energy_5min.interval_start", "core.energy_5min.duration_s"),
@@ -141,15 +185,28 @@ _DERIVED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "last_wh": _REGISTER,
         "state": _ISSUED,
         "owner": ("core.energy_5min.meter_id",),
+        "version": ("market.intervals.version",),
     },
     "certificates.events": {
         "event_id": ("core.energy_5min.meter_id", "core.energy_5min.interval_start"),
         "bundle_id": ("core.energy_5min.meter_id", "core.energy_5min.interval_start"),
-        "kind": _ISSUED,
-        "energy_wh": _REGISTER,
-        "owner": ("core.energy_5min.meter_id",),
+        "kind": (*_ISSUED, *_STORED, "market.trades.trade_id"),
+        **dict.fromkeys(("energy_wh", "first_wh", "last_wh"), (*_STORED, "market.trades.energy_wh")),
+        **dict.fromkeys(("owner", "from_owner", "beneficiary"), ("core.energy_5min.meter_id", "market.trades.buyer_meter_id")),
         "reason": _ISSUED,
+        **dict.fromkeys(("bundle_interval_start", "period_start"), ("core.energy_5min.interval_start",)),
+        "period_end": ("core.energy_5min.interval_start", "core.energy_5min.duration_s"),
+        "trade_id": ("market.trades.trade_id",),
+        "counter_bundle_id": ("core.energy_5min.meter_id", "core.energy_5min.interval_start"),
+        "version": ("market.intervals.version",),
     },
+    "certificates.holdings": {
+        **dict.fromkeys(("bundle_id", "meter_id"), ("core.energy_5min.meter_id", "core.energy_5min.interval_start")),
+        **dict.fromkeys(("first_wh", "last_wh", "energy_wh"), (*_STORED, "market.trades.energy_wh")),
+        "owner": ("core.energy_5min.meter_id", "market.trades.buyer_meter_id"),
+        **dict.fromkeys(("state", "events"), (*_ISSUED, *_STORED, "market.trades.trade_id")),
+    },
+    "certificates.storage": dict.fromkeys(("charge_wh", "green_in_wh", "grey_in_wh", "discharge_wh", "used_wh", "green_used_wh", "green_out_wh", "green_wh", "grey_wh"), _STORED),
     "settlement.items": {
         "item_id": _LEAVES,
         "batch_id": _WINDOW_IDS,
