@@ -5,10 +5,8 @@ from __future__ import annotations
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from gridtokenx_pipeline.contracts import core
-
 from .freshness import FRESHNESS
-from .specs import STAGE, key
+from .specs import STAGE
 
 PRIORITY = "dagster/priority"
 # Which of the queued runs goes next: the tick before what late data or a person asked for, backfills after everything.
@@ -57,7 +55,7 @@ def build_jobs(suites: list[dg.AssetChecksDefinition], marts: dg.AssetsDefinitio
         ),
         dg.define_asset_job(
             "marts",
-            dg.AssetSelection.assets(marts, key(core.METERS)) - now,
+            (dg.AssetSelection.assets(marts) | stages("operations")) - now,
             description="dbt models and tests for a range of days.",
         ),
         dg.define_asset_job("freshness", now, description="Whether landing, readings, energy and marts keep up."),

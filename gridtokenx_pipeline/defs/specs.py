@@ -17,7 +17,7 @@ import duckdb
 import sqlalchemy.exc
 
 from gridtokenx_pipeline import config
-from gridtokenx_pipeline.contracts import Table, core
+from gridtokenx_pipeline.contracts import Table, certificates, core, market
 
 from .lineage import column_lineage
 from .partitions import CHUNKED
@@ -43,7 +43,7 @@ _STAGES = {
     **dict.fromkeys((core.VEE_EXCEPTIONS, core.ESTIMATES, core.METER_HOURS), "event"),
     **dict.fromkeys(core.energy.TABLES, "energy"),
     core.EDITS: "editing",
-    core.METERS: "operations",
+    **dict.fromkeys((core.METERS, certificates.DEVICES, market.PAIRS), "operations"),
 }
 
 

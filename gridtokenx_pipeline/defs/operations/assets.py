@@ -1,13 +1,16 @@
-"""`core.meters`: the configured meters and the devices that stand for them."""
+"""`core.meters`, `certificates.devices` and `market.pairs`: what the configuration registers, with the devices that stand for meters."""
+
+from collections.abc import Iterator
 
 import dagster as dg
 import polars as pl
 
 from gridtokenx_pipeline import clock
 from gridtokenx_pipeline.config import Meter, Settings
-from gridtokenx_pipeline.contracts import core
+from gridtokenx_pipeline.contracts import certificates, core, market
 from gridtokenx_pipeline.privacy.owners import Owners
 from gridtokenx_pipeline.ratings import FEEDER
+from gridtokenx_pipeline.registry.registered import devices_frame, pairs_frame
 from gridtokenx_pipeline.warehouse import Replace
 
 from ..partitions import DAYS, SINGLE_RUN
@@ -16,8 +19,24 @@ from ..specs import result, spec, stage
 
 
 # Partitioned like the marts, whose job it belongs to: a job has one kind of partition.
-@stage("list_meters", [spec(core.METERS, partitions_def=DAYS)], backfill_policy=SINGLE_RUN)
-def list_meters(stores: Stores) -> dg.MaterializeResult:
+@stage(
+    "list_meters",
+    [spec(table, partitions_def=DAYS) for table in (core.METERS, certificates.DEVICES, market.PAIRS)],
+    backfill_policy=SINGLE_RUN,
+)
+def list_meters(stores: Stores) -> Iterator[dg.MaterializeResult]:
+    """List the meters, their generators as registered for certificates, and the pairs that may trade."""
+    frames = (
+        (core.METERS, _meters(stores)),
+        (certificates.DEVICES, devices_frame(stores.settings)),
+        (market.PAIRS, pairs_frame(stores.settings)),
+    )
+    written = stores.warehouse.commit(*(Replace(table, frame) for table, frame in frames))
+    for (table, _), done in zip(frames, written, strict=True):
+        yield result(table, done.rows, done.changed)
+
+
+def _meters(stores: Stores) -> pl.DataFrame:
     """Join the configuration with the device registry and the owners' pseudonyms; the feeder's meter is listed too.
 
     Of several devices of a meter the active, latest one counts.
@@ -45,9 +64,7 @@ def list_meters(stores: Stores) -> dg.MaterializeResult:
                 "owner_ref": owned.get(meter.id),
             }
         )
-    frame = pl.DataFrame(rows, schema=core.METERS.frame_schema())
-    (written,) = stores.warehouse.commit(Replace(core.METERS, frame))
-    return result(core.METERS, written.rows, written.changed)
+    return pl.DataFrame(rows, schema=core.METERS.frame_schema())
 
 
 def _owners(settings: Settings) -> dict[str, str]:
