@@ -165,7 +165,7 @@ OFFERS = Table(
     name="offers",
     comment="Standing offers to the pool from devices (P2P extension): limits that the double auction clears by.",
     columns=(
-        Column("offer_id", Type.TEXT, "UUIDv5 of zone, meter, mRID and valid_from."),
+        Column("offer_id", Type.TEXT, "UUIDv5 of zone, meter, address and valid_from."),
         _ZONE,
         Column("meter_id", Type.TEXT, "Meter."),
         Column("side", Type.TEXT, "sell or buy."),

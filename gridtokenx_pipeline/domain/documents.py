@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from gridtokenx_pipeline.domain.device_documents import DeviceText, device_texts
+from gridtokenx_pipeline.domain.device_texts import DeviceText, device_texts
 from ieee2030_5 import xml
 from ieee2030_5.namespaces import CSIP_AUS, P2P
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, fields
 
 import polars as pl
 
-from gridtokenx_pipeline.contracts.core import DER_DOCUMENTS, FLOW_RESERVATIONS, LOG_EVENTS, RESPONSES
+from gridtokenx_pipeline.contracts.core import DER_DOCUMENTS, FLOW_RESERVATIONS, LOG_EVENTS, P2P_DOCUMENTS, RESPONSES
 from gridtokenx_pipeline.domain.device_documents import device_documents
 from gridtokenx_pipeline.domain.documents import READING_ROWS, TYPE_ROWS, Rows, read_document
 from gridtokenx_pipeline.domain.frames import frame_of_rows
+from gridtokenx_pipeline.domain.p2p_documents import is_deletion, p2p_documents
 from gridtokenx_pipeline.domain.reading_types import reading_types
 from gridtokenx_pipeline.domain.reasons import Reason
 from gridtokenx_pipeline.domain.shapes import read_shapes
@@ -41,7 +42,7 @@ class Parsed:
     `documents`: one row for each message: the five message columns, document (String, local name of the root, null where there is
     none), error and error_detail (String; malformed_document, unknown_document or null).
 
-    `der_documents`, `flow_reservations`, `responses` and `log_events`: the contracts of those names in core.
+    `der_documents`, `flow_reservations`, `responses`, `log_events` and `p2p_documents`: the contracts of those names in core.
     """
 
     wire: pl.DataFrame
@@ -51,11 +52,12 @@ class Parsed:
     flow_reservations: pl.DataFrame = field(default_factory=FLOW_RESERVATIONS.empty)
     responses: pl.DataFrame = field(default_factory=RESPONSES.empty)
     log_events: pl.DataFrame = field(default_factory=LOG_EVENTS.empty)
+    p2p_documents: pl.DataFrame = field(default_factory=P2P_DOCUMENTS.empty)
 
 
 def parse_messages(messages: pl.DataFrame) -> Parsed:
     """Parse a raw.messages frame, in any row order. A bad message is described in the result; nothing is raised for it."""
-    ordered = messages.sort("received_at", "message_id").select(*MESSAGE_COLUMNS, "method", "body")
+    ordered = messages.sort("received_at", "message_id").select(*MESSAGE_COLUMNS, "method", "path", "body")
     slices = [ordered.slice(first, _AT_ONCE) for first in range(0, max(ordered.height, 1), _AT_ONCE)]
     if len(slices) == 1:
         return _parse(slices[0])
@@ -66,7 +68,7 @@ def parse_messages(messages: pl.DataFrame) -> Parsed:
 
 
 def _parse(messages: pl.DataFrame) -> Parsed:
-    bodies, methods = messages["body"].to_list(), messages["method"].to_list()
+    bodies, methods, paths = (messages[name].to_list() for name in ("body", "method", "path"))
     names: list[str | None] = [None] * len(bodies)
     errors: list[str | None] = [None] * len(bodies)
     details: list[str | None] = [None] * len(bodies)
@@ -75,6 +77,7 @@ def _parse(messages: pl.DataFrame) -> Parsed:
         for number in read.numbers:
             names[number] = read.name
     rows = Rows()
+    deletions = []
     for number in others:
         if bodies[number] or methods[number] != "DELETE":
             try:
@@ -83,6 +86,8 @@ def _parse(messages: pl.DataFrame) -> Parsed:
                 errors[number], details[number] = Reason.MALFORMED_DOCUMENT.value, str(problem)
             except UnknownNamespace as problem:
                 errors[number], details[number] = Reason.UNKNOWN_DOCUMENT.value, str(problem)
+        elif is_deletion(paths[number]):
+            deletions.append(number)
     headers = messages.select(MESSAGE_COLUMNS)
     readings = [read.readings for read in shaped if read.readings.height]
     if rows.readings or not readings:
@@ -102,4 +107,5 @@ def _parse(messages: pl.DataFrame) -> Parsed:
         flow_reservations=devices.flow_reservations,
         responses=devices.responses,
         log_events=devices.log_events,
+        p2p_documents=p2p_documents(rows.devices, deletions, messages),
     )

@@ -6,7 +6,6 @@ What a device writes is landed first and then kept for reading back; what it mea
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
@@ -18,6 +17,7 @@ from ieee2030_5.xml import NAMESPACES, InvalidResource, encode_fragment, namespa
 
 from ..access import CONTEXT, Peer
 from ..body import Document, raw_message, read_document
+from ..items import item_id
 from ..operational.registry import Device
 from ..operational.resources import ALL_EXTENSIONS, EVERYONE, Publication
 from ..rendering import View, render, require_parent
@@ -27,7 +27,6 @@ from ..subscriptions import check_subscription
 
 _READ = ("GET", "HEAD")
 _OPERATOR = "operator"
-_ID_DIGITS = 16
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -153,7 +152,7 @@ def _identifier(node: Node, owner: str, resource: Any) -> str:
     """The path element of a posted item: the same for the same item from the same device, so that a repeated post is one item."""
     resource.href = None
     parts = [repr(getattr(resource, name)) for name in node.key] or [encode_fragment(resource, ALL_EXTENSIONS)]
-    return hashlib.sha256("|".join((owner, node.path, *parts)).encode()).hexdigest()[:_ID_DIGITS].upper()
+    return item_id(owner, node.path, *parts)
 
 
 def _owner(view: View) -> str:

@@ -140,7 +140,7 @@ P2P_DOCUMENTS = Table(
         Column("kind", Type.TEXT, "offer or agreement."),
         Column("action", Type.TEXT, "put (POST or PUT) or delete."),
         Column("mrid", Type.TEXT, "mRID of the document; null where only its address is known.", nullable=True),
-        Column("path", Type.TEXT, "Address it was sent to."),
+        Column("path", Type.TEXT, "Its address; of one that was posted, the address that it got."),
         Column("side", Type.TEXT, "Of offers sell or buy, of agreements seller or buyer.", nullable=True),
         Column("status", Type.TEXT, "As sent: active, suspended, cancelled; proposed, accepted, rejected.", nullable=True),
         Column("counterparty_lfdi", Type.TEXT, "Of agreements: the other device.", nullable=True),

@@ -128,7 +128,7 @@ def validate_hour(
         core.FLOW_RESERVATIONS: parsed.flow_reservations,
         core.RESPONSES: parsed.responses,
         core.LOG_EVENTS: parsed.log_events,
-        core.P2P_DOCUMENTS: core.P2P_DOCUMENTS.empty(),
+        core.P2P_DOCUMENTS: parsed.p2p_documents,
     }
     frames = {table: removed.carried(warehouse, table, frame, bodiless, start, end) for table, frame in frames.items()}
     return warehouse.commit(*(Replace(table, frames[table], start, end, rows_of) for table in TABLES))
