@@ -161,6 +161,7 @@ NODES: tuple[Node, ...] = (
         for node in (
             Node(f"/bill/{{bill}}/ca/{{ca}}/{readings}", f"{kind}List", kind),
             Node(f"/bill/{{bill}}/ca/{{ca}}/{readings}/{{{readings}}}", kind),
+            Node(f"/bill/{{bill}}/ca/{{ca}}/{readings}/{{{readings}}}/rt", "ReadingType"),
             Node(f"/bill/{{bill}}/ca/{{ca}}/{readings}/{{{readings}}}/brs", "BillingReadingSetList", "BillingReadingSet"),
             Node(f"/bill/{{bill}}/ca/{{ca}}/{readings}/{{{readings}}}/brs/{{brs}}", "BillingReadingSet"),
             Node(f"/bill/{{bill}}/ca/{{ca}}/{readings}/{{{readings}}}/brs/{{brs}}/br", "BillingReadingList", "BillingReading"),

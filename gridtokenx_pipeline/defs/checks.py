@@ -23,19 +23,21 @@ CheckBody = Callable[[Stores, dt.datetime, dt.datetime], dg.AssetCheckResult]
 
 
 def hourly_check(
-    table: Table, *, description: str, also: Iterable[Table] = (), blocking: bool = False
+    table: Table | dg.AssetKey, *, description: str, also: Iterable[Table] = (), blocking: bool = False
 ) -> Callable[[CheckBody], dg.AssetChecksDefinition]:
     """Make an asset check of a function of the stores and a window (start, end; whole hours).
 
     It is evaluated once for a run's whole window. In a run of several hours every hour gets its evaluation, because Dagster
     keeps the state of a partitioned check by partition; only when the whole fails is each hour looked at by itself.
+    `table` is the key of an asset that fills no table.
     """
+    asset = table if isinstance(table, dg.AssetKey) else key(table)
 
     def decorate(body: CheckBody) -> dg.AssetChecksDefinition:
         name = body.__name__
 
         @dg.asset_check(
-            asset=key(table),
+            asset=asset,
             name=name,
             description=description,
             additional_deps=[key(other) for other in also],
@@ -50,7 +52,7 @@ def hourly_check(
                 for first, last in spans:
                     hour = whole if whole.passed else body(stores, first, last)
                     evaluation = dg.AssetCheckEvaluation(
-                        asset_key=key(table),
+                        asset_key=asset,
                         check_name=name,
                         passed=hour.passed,
                         severity=hour.severity,

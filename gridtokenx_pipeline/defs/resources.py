@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from gridtokenx_pipeline.solana.outbox import Outbox
     from ingest_server.landing.store import LandingReader
     from ingest_server.operational.registry import Registry
+    from ingest_server.operational.resources import ResourceStore
 
 
 class Stores(dg.ConfigurableResource):
-    """Settings, warehouse, landing reader, device registry and outbox, each opened on first use.
+    """Settings, warehouse, landing reader, device registry, published resources and outbox, each opened on first use.
 
     `data` and `config` override the environment (`GRIDTOKENX_DATA`, `GRIDTOKENX_CONFIG`) where they are not empty.
     """
@@ -51,6 +52,15 @@ class Stores(dg.ConfigurableResource):
         registry = Registry(self.settings.operational_url)
         registry.create_all()
         return registry
+
+    @cached_property
+    def resources(self) -> ResourceStore:
+        """What is published for devices."""
+        from ingest_server.operational.resources import ResourceStore
+
+        # The registry makes the tables of both.
+        assert self.registry
+        return ResourceStore(self.settings.operational_url)
 
     @cached_property
     def outbox(self) -> Outbox:

@@ -26,7 +26,8 @@ PEN = "00007ED9"
 """32473 in hexadecimal, the enterprise number kept for documentation (RFC 5612); the last eight digits of our mRIDs."""
 CAMPUS = "campus"
 _PRIMACY = {True: 5, False: 2}
-_PRICE_POWER_OF_TEN = -6
+PRICE_POWER_OF_TEN = -6
+"""Prices and amounts are published in millionths of the currency unit."""
 _KILO = 3
 
 
@@ -102,29 +103,34 @@ def tariff(target: Target, currency: int) -> list[Publication]:
         mrid=mrid_of(path),
         description=f"P2P energy {target.identifier}",
         currency=currency,
-        price_power_of_ten_multiplier=_PRICE_POWER_OF_TEN,
+        price_power_of_ten_multiplier=PRICE_POWER_OF_TEN,
         primacy=target.primacy,
         rate_component_list_link=ListLink(href=f"{path}/rc"),
         service_category_kind=ServiceKind.ELECTRICITY,
     )
+    return [Publication(path, profile, target.lfdi), *rate_component(component, "Energy", FlowDirection.FORWARD, target.lfdi)]
+
+
+def rate_component(path: str, description: str, flow: FlowDirection, owner: str = EVERYONE) -> list[Publication]:
+    """A rate component at an address, and what it prices: a kWh that flows to (forward) or from (reverse) the customer."""
     rate = RateComponent(
-        mrid=mrid_of(component),
-        description="Energy",
-        active_time_tariff_interval_list_link=ListLink(href=f"{component}/acttti"),
-        reading_type_link=Link(href=f"{component}/rt"),
+        mrid=mrid_of(path),
+        description=description,
+        active_time_tariff_interval_list_link=ListLink(href=f"{path}/acttti"),
+        reading_type_link=Link(href=f"{path}/rt"),
         role_flags=0,
-        time_tariff_interval_list_link=ListLink(href=f"{component}/tti"),
+        time_tariff_interval_list_link=ListLink(href=f"{path}/tti"),
     )
-    priced = ReadingType(
+    return [Publication(path, rate, owner), Publication(f"{path}/rt", energy_type(flow, _KILO), owner)]
+
+
+def energy_type(flow: FlowDirection, power_of_ten: int) -> ReadingType:
+    """Energy that flowed in a time: in Wh x 10^`power_of_ten`."""
+    return ReadingType(
         accumulation_behaviour=AccumulationBehaviour.DELTA_DATA,
         commodity=Commodity.ELECTRICITY_SECONDARY_METERED,
-        flow_direction=FlowDirection.FORWARD,
+        flow_direction=flow,
         kind=Kind.ENERGY,
-        power_of_ten_multiplier=_KILO,
+        power_of_ten_multiplier=power_of_ten,
         uom=Uom.WH,
     )
-    return [
-        Publication(path, profile, target.lfdi),
-        Publication(component, rate, target.lfdi),
-        Publication(f"{component}/rt", priced, target.lfdi),
-    ]

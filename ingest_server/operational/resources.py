@@ -61,6 +61,17 @@ class StoredResource:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """An item of a list, without its content; times are epoch seconds."""
+
+    path: str
+    owner: str
+    at: int | None
+    ends_at: int | None
+    event_status: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """A row of `resource_changes`."""
 
@@ -93,6 +104,15 @@ class ResourceStore:
         """
         return self._write([_row(p, dt.datetime.now(dt.UTC)) for p in publications], remove=None)
 
+    def changed(self, publications: Iterable[Publication]) -> list[Publication]:
+        """Return those that `publish` would write: new ones, and those whose content or owner differs. Raises as `publish`."""
+        items = list(publications)
+        now = dt.datetime.now(dt.UTC)
+        rows = [_row(item, now) for item in items]
+        with self._engine.connect() as connection:
+            known = _known(connection, [row["path"] for row in rows])
+        return [item for item, row in zip(items, rows, strict=True) if known.get(row["path"]) != (row["sha256"], row["owner"])]
+
     def replace(self, list_path: str, publications: Iterable[Publication], owners: Collection[str] | None = None) -> list[str]:
         """Make a list hold exactly these items, in one transaction; returns the addresses that changed or went.
 
@@ -115,6 +135,27 @@ class ResourceStore:
             for path in paths:
                 removed += _remove(connection, _below(path))
         return removed
+
+    def expire(self, kinds: Collection[str], before: int) -> list[str]:
+        """Remove resources of these kinds whose time (`at`) is before an epoch second; returns the addresses that went.
+
+        What stands below them stays, unless it is of the kinds too.
+        """
+        with self._engine.begin() as connection:
+            return _remove(connection, and_(RESOURCES.c.kind.in_(list(kinds)), RESOURCES.c.at < before))
+
+    def listed(self, list_path: str) -> list[Listed]:
+        """Return every item of a list, whoever owns it and whether or not it has ended, by address."""
+        columns = [RESOURCES.c[name] for name in ("path", "owner", "at", "ends_at", "event_status")]
+        query = select(*columns).where(RESOURCES.c.list_path == list_path).order_by(RESOURCES.c.path)
+        with self._engine.connect() as connection:
+            return [Listed(**row._mapping) for row in connection.execute(query)]
+
+    def latest(self, list_path: str) -> int | None:
+        """Return the latest time (`at`, epoch seconds) of a list's items, None where it has none."""
+        query = select(func.max(RESOURCES.c.at)).where(RESOURCES.c.list_path == list_path)
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar_one()
 
     def get(self, path: str, owners: Collection[str] | None = None) -> StoredResource | None:
         """Return the resource at an address, or None where there is none or it is another's."""
@@ -188,10 +229,7 @@ class ResourceStore:
     def _write(self, rows: list[dict[str, Any]], remove: ColumnElement[bool] | None) -> list[str]:
         by_path = {row["path"]: row for row in rows}
         with self._engine.begin() as connection:
-            known: dict[str, tuple[str, str]] = {}
-            for paths in _chunks(list(by_path)):
-                query = select(RESOURCES.c.path, RESOURCES.c.sha256, RESOURCES.c.owner).where(RESOURCES.c.path.in_(paths))
-                known.update({path: (sha256, owner) for path, sha256, owner in connection.execute(query).tuples()})
+            known = _known(connection, list(by_path))
             gone: list[str] = []
             if remove is not None:
                 present = connection.execute(select(RESOURCES.c.path).where(remove)).scalars().all()
@@ -234,6 +272,15 @@ def _row(publication: Publication, now: dt.datetime) -> dict[str, Any]:
         "created_at": now,
         "updated_at": now,
     }
+
+
+def _known(connection: Any, paths: list[str]) -> dict[str, tuple[str, str]]:
+    """Hash and owner of those of the addresses where something is."""
+    known: dict[str, tuple[str, str]] = {}
+    for chunk in _chunks(paths):
+        query = select(RESOURCES.c.path, RESOURCES.c.sha256, RESOURCES.c.owner).where(RESOURCES.c.path.in_(chunk))
+        known.update({path: (sha256, owner) for path, sha256, owner in connection.execute(query).tuples()})
+    return known
 
 
 def _list_of(node: Node, path: str) -> str:
