@@ -1,13 +1,4 @@
-{{
-    config(
-        materialized='incremental',
-        incremental_strategy='microbatch',
-        event_time='interval_start',
-        batch_size='day',
-        begin='2026-01-01',
-        lookback=0,
-    )
-}}
+{{ by_day('interval_start') }}
 
 select
     bundle.bundle_id,
@@ -21,6 +12,10 @@ select
     bundle.last_wh,
     bundle.source,
     bundle.state,
-    bundle.owner
+    bundle.owner,
+    bundle.carrier,
+    bundle.origin,
+    bundle.version,
+    bundle.quality_flags
 from {{ source('certificates', 'bundles') }} as bundle
 left join {{ ref('dim_meter') }} as meter on meter.meter_id = bundle.meter_id
