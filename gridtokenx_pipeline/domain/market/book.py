@@ -6,6 +6,7 @@ Rows are sorted by group (a zone and an interval) and meter, so that the number 
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,8 +53,8 @@ class Book:
     """Who takes part in each group.
 
     `zones` and `meters` are sorted names; `zone` (rank) and `start` (microseconds since 1970) have one value for each group.
-    `group` and `meter` (rank) have one for each row, ascending; `net_wh` (int64) is a row's surplus (> 0) or deficit (< 0), 0 where
-    the meter does not take part. `bounds` (groups + 1) are the first rows of the groups, and the number of rows.
+    `group` and `meter` (rank) have one for each row, ascending; `net_wh` (int64) is a row's surplus (> 0) or deficit (< 0), 0
+    where the meter does not take part. `bounds` (groups + 1) are the first rows of the groups, and the number of rows.
     """
 
     zones: list[str]
@@ -77,7 +78,7 @@ class Book:
     def rows_of(self, meter: str) -> Ints:
         """Return the row of a meter in each group, -1 where it has none."""
         rows = np.full(self.groups, -1, dtype=np.int64)
-        rank = np.searchsorted(np.asarray(self.meters, dtype=object), meter)
+        rank = bisect_left(self.meters, meter)
         if rank < len(self.meters) and self.meters[rank] == meter:
             found = np.flatnonzero(self.meter == rank)
             rows[self.group[found]] = found

@@ -50,15 +50,15 @@ def clear(
     (`grid_prices.TARIFFS`). An interval whose end plus watermark is not after `closed_before` is closed: its
     trades and grid settlements are made. A later one is open: it gets an INTERVALS row with the supply, demand and price
     so far and nothing else. Meters with a `reason` do not trade and settle their measured net with the grid; one
-    without a net (`no_register`) settles 0 Wh. Agreements and offers hold in the intervals that start while they are valid. `meters`
-    are the known meter ids that they may name; without it those of `positions`. Over a `network` whose ways cost something,
-    pairs that cannot pay for theirs are not made. Rows come out sorted by their natural keys, whatever the order they came in,
-    with ids derived from them.
+    without a net (`no_register`) settles 0 Wh. Agreements and offers hold in the intervals that start while they are valid.
+    `meters` are the known meter ids that they may name; without it those of `positions`. Over a `network` whose ways cost
+    something, pairs that cannot pay for theirs are not made. Rows come out sorted by their natural keys, whatever the order
+    they came in, with ids derived from them.
 
     Raises `MarketInputError`, naming the row, for a negative energy, a net that is not the sum of its channels, a meter
-    twice in an interval, differing lengths of an interval, an interval without a tariff or with two, an agreement that trades with
-    itself, holds twice at once, names an unknown meter, has a negative limit or a price outside the tariffs of an interval it
-    holds in, a bad offer, an unknown mechanism, and for sums and amounts that do not fit 64 bits.
+    twice in an interval, differing lengths of an interval, an interval without a tariff or with two, an agreement that trades
+    with itself, holds twice at once, names an unknown meter, has a negative limit or a price outside the tariffs of an interval
+    it holds in, a bad offer, an unknown mechanism, and for sums and amounts that do not fit 64 bits.
     """
     rules, chosen = rules or Rules(), mechanism_of(mechanism)
     given = sorted_positions(positions)

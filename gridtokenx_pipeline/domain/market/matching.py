@@ -18,7 +18,7 @@ _NO_NETWORK = Network()
 
 @dataclass(frozen=True)
 class Trades:
-    """Trades as int64 columns; sellers and buyers are rows of the book, `agreement` a number in the list given or -1 in the pool."""
+    """Trades as int64 columns; sellers and buyers are rows of the book, `agreement` is a number in the list, -1 in the pool."""
 
     seller: Ints
     buyer: Ints

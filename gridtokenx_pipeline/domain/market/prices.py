@@ -1,7 +1,7 @@
 """Price rules: from a group's supply and demand, and the grid's tariffs, to one price of the pool.
 
-Supply-demand ratio: the price falls from the retail tariff, where supply is nothing, to the floor, where supply covers demand (Liu
-et al. 2017, IEEE Transactions on Power Systems 32(5)). Mid-market rate: half way between the two (Long et al. 2017).
+Supply-demand ratio: the price falls from the retail tariff, where supply is nothing, to the floor, where supply covers demand
+(Liu et al. 2017, IEEE Transactions on Power Systems 32(5)). Mid-market rate: half way between the two (Long et al. 2017).
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,13 +22,13 @@ def agreements_in_force(
     """Return the agreements in the order they are served, each with the groups it is in force in.
 
     Raises `MarketInputError`, naming the agreement, for one that trades with itself, names a meter not in `meters`, has a
-    negative limit, a validity without time zone, or a price outside the tariffs of an interval it is in force in, and for two of one
-    seller and buyer in force at once.
+    negative limit, a validity without time zone, or a price outside the tariffs of an interval it is in force in, and for two
+    of one seller and buyer in force at once.
     """
     known = set(meters)
     ordered = sorted(agreements, key=lambda a: (a.priority, a.seller_meter_id, a.buyer_meter_id, a.valid_from or _ALWAYS))
     for agreement in ordered:
-        _check_meters(agreement, (agreement.seller_meter_id, agreement.buyer_meter_id), known)
+        _check(agreement, (agreement.seller_meter_id, agreement.buyer_meter_id), known)
         if agreement.seller_meter_id == agreement.buyer_meter_id:
             raise MarketInputError(f"a meter cannot trade with itself: {agreement}")
         if agreement.max_wh < 0:
@@ -38,10 +39,9 @@ def agreements_in_force(
         price = min(max(agreement.price_micro_per_kwh, -1), 2**63 - 1)
         outside = np.flatnonzero(groups & ((prices.feed_in > price) | (prices.retail < price)))
         if outside.size:
-            group = outside[0]
-            raise MarketInputError(
-                f"price outside {prices.feed_in[group]} to {prices.retail[group]} micro per kWh in {book.interval(group)}: {agreement}"
-            )
+            group = int(outside[0])
+            bounds = f"{prices.feed_in[group]} to {prices.retail[group]} micro per kWh in {book.interval(group)}"
+            raise MarketInputError(f"price outside {bounds}: {agreement}")
     return held
 
 
@@ -54,7 +54,7 @@ def offers_in_force(offers: Iterable[Offer], meters: Collection[str], book: Book
     known = set(meters)
     held = []
     for offer in offers:
-        _check_meters(offer, (offer.meter_id,), known)
+        _check(offer, (offer.meter_id,), known)
         if offer.side not in (SELL, BUY):
             raise MarketInputError(f"side is neither {SELL} nor {BUY}: {offer}")
         if offer.energy_limit_wh < 0:
@@ -63,10 +63,12 @@ def offers_in_force(offers: Iterable[Offer], meters: Collection[str], book: Book
     return held
 
 
-def _check_meters(row: Agreement | Offer, named: Sequence[str], known: set[str]) -> None:
-    for meter in named:
+def _check(row: Agreement | Offer, meters: Sequence[str], known: set[str]) -> None:
+    for meter in meters:
         if meter not in known:
             raise MarketInputError(f"unknown meter {meter}: {row}")
+    if any(moment is not None and moment.tzinfo is None for moment in (row.valid_from, row.valid_until)):
+        raise MarketInputError(f"a validity without time zone: {row}")
 
 
 def _check_overlaps(agreements: Iterable[Agreement]) -> None:
@@ -77,6 +79,6 @@ def _check_overlaps(agreements: Iterable[Agreement]) -> None:
             pairs[one.zone, one.seller_meter_id, one.buyer_meter_id].append(one)
     for of_pair in pairs.values():
         of_pair.sort(key=lambda a: a.valid_from or _ALWAYS)
-        for earlier, later in zip(of_pair, of_pair[1:], strict=False):
+        for earlier, later in pairwise(of_pair):
             if earlier.valid_until is None or earlier.valid_until > (later.valid_from or _ALWAYS):
                 raise MarketInputError(f"seller and buyer have two agreements at once: {earlier} and {later}")

@@ -9,7 +9,7 @@ from gridtokenx_pipeline.contracts import Table
 from gridtokenx_pipeline.contracts import market as tables
 
 from ..id_columns import derived_id_column, json_texts
-from .book import AGREEMENT, POOL, Book, Flags, Ints, amounts_micro, checked_sums, sums
+from .book import AGREEMENT, POOL, Book, Flags, Ints, amounts_micro, sums
 from .grid_prices import InForce
 from .matching import Outcome, Trades
 from .model import Agreement
@@ -18,7 +18,7 @@ from .position_checks import Sorted
 OPEN, CLOSED = "open", "closed"
 RESIDUAL = "residual"
 
-_Columns = dict[str, pl.Series | pl.Expr | Ints | int | str]
+_Columns = dict[str, pl.Series | Ints | int | str]
 
 
 def intervals_frame(
