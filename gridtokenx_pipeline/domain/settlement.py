@@ -1,4 +1,4 @@
-"""What is put on chain: a batch of items for each closed market interval, under one Merkle root in one memo."""
+"""What is put on chain: a batch of items for each version of a market interval, under one Merkle root in one memo."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from .certificates import ISSUED
 from .frames import frame_of_rows
 from .ids import derived_id, iso
 from .market.clearing import OPEN
+from .market.positions import NET_CHANNELS
 
 CERTIFICATE = "certificate"
 ENERGY_READING = "energy_reading"
@@ -43,7 +44,8 @@ _MEMO = re.compile(
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
 
 _Row = dict[str, Any]
-_Window = tuple[str, dt.datetime]
+_Window = tuple[str, dt.datetime, int]
+_WINDOW = ["zone", "interval_start", "version"]
 
 
 class SettlementInputError(ValueError):
@@ -114,37 +116,36 @@ def plan(
     bundles: pl.DataFrame,
     intervals: pl.DataFrame,
 ) -> Planned:
-    """Plan one batch for each zone and interval of `intervals` that is not open and has anything to settle.
+    """Plan one batch for each row of `intervals` (zone, interval and version) that is not open and has anything to settle.
 
-    `positions` has the columns `market.POSITIONS`, the others are frames of `contracts.market` and `contracts.certificates`. The
-    batch takes the version of its interval. Positions and bundles of other intervals are left out, as are bundles that are
-    not issued. Leaves are sorted by kind and natural key, so the same rows in any order make the same root. The
-    planned state is `pending`.
+    `positions` has the columns `market.POSITIONS`, the others are frames of `contracts.market` and `contracts.certificates`.
+    Version 1 settles all positions of its interval, the trades and grid settlements. A later version is a correction: it
+    settles the positions of the meters that have a grid settlement in it, as they are now, and these differences. Each takes the
+    bundles of its version. Positions and bundles of other intervals are left out, as are bundles that are not issued. Leaves are
+    sorted by kind and natural key, so the same rows in any order make the same root. The planned state is `pending`.
 
-    Raises `SettlementInputError` for an interval in two versions, a trade or grid settlement of no closed interval, or a memo
-    that would reach `MEMO_MAX_BYTES`.
+    Raises `SettlementInputError` for a trade or grid settlement of no closed interval, or a memo of `MEMO_MAX_BYTES` or more.
     """
     closed = intervals.filter(pl.col("state") != OPEN)
-    twice = closed.filter(pl.struct("zone", "interval_start").is_duplicated())
-    if not twice.is_empty():
-        raise SettlementInputError(f"interval in two versions: {twice.row(0, named=True)}")
     for name, frame in (("trade", trades), ("grid settlement", grid_settlements)):
-        stray = frame.join(closed, on=["zone", "interval_start", "version"], how="anti")
+        stray = frame.join(closed, on=_WINDOW, how="anti")
         if not stray.is_empty():
             raise SettlementInputError(f"{name} of no closed interval: {stray.row(0, named=True)}")
 
-    windows: dict[_Window, _Row] = {(row["zone"], row["interval_start"]): row for row in closed.iter_rows(named=True)}
+    windows: dict[_Window, _Row] = {
+        (row["zone"], row["interval_start"], row["version"]): row for row in closed.iter_rows(named=True)
+    }
     leaves: defaultdict[_Window, list[tuple[str, str, str]]] = defaultdict(list)
     totals: defaultdict[_Window, dict[str, int]] = defaultdict(lambda: dict.fromkeys(("traded", "amount", "certificate"), 0))
     for kind, frame, payload_of in (
-        (ENERGY_READING, positions, _energy_reading),
+        (ENERGY_READING, _readings(positions, grid_settlements, closed), _energy_reading),
         (TRADE, trades, _trade),
         (GRID_SETTLEMENT, grid_settlements, _grid_settlement),
         (CERTIFICATE, bundles.filter(pl.col("state") == ISSUED), _certificate),
     ):
         for window, row in _in_windows(frame, windows):
             interval = windows[window]
-            common = {"kind": kind, "zone": window[0], "window_start": iso(window[1]), "version": interval["version"]}
+            common = {"kind": kind, "zone": window[0], "window_start": iso(window[1]), "version": window[2]}
             leaves[window].append((kind, row[NATURAL_KEYS[kind]], canonical_json(common | payload_of(row, interval))))
             if kind == TRADE:
                 totals[window]["traded"] += row["energy_wh"]
@@ -155,8 +156,7 @@ def plan(
     items: list[tuple[Any, ...]] = []
     batches: list[tuple[Any, ...]] = []
     for window in sorted(leaves):
-        zone, start = window
-        version = windows[window]["version"]
+        zone, start, version = window
         batch = derived_id("settlement_batch", zone, iso(start), version)
         hashes = []
         for position, (kind, natural_key, payload) in enumerate(sorted(leaves[window])):
@@ -173,6 +173,25 @@ def plan(
     )
 
 
+def settled_readings(items: pl.DataFrame) -> pl.DataFrame:
+    """Return the energy that the latest version of each interval settled for each meter, from energy readings among `items`.
+
+    `items` is a frame of `contracts.settlement.ITEMS`; other kinds are left out. Columns: zone, interval_start, meter_id, and
+    `{channel}_wh` (Int64, null where it was not known) of the channels a net is made of.
+    """
+    channels = [f"{channel}_wh" for channel in NET_CHANNELS]
+    payload = pl.Struct({"version": pl.Int32, **dict.fromkeys(channels, pl.Int64)})
+    return (
+        items.filter(pl.col("kind") == ENERGY_READING)
+        .select("zone", pl.col("payload").str.json_decode(payload), interval_start="window_start", meter_id="natural_key")
+        .unnest("payload")
+        .sort("version")
+        .unique(["zone", "interval_start", "meter_id"], keep="last")
+        .select("zone", "interval_start", "meter_id", *channels)
+        .sort("zone", "interval_start", "meter_id")
+    )
+
+
 def _memo_columns(memo: Memo) -> tuple[int, str, int, int, int]:
     return memo.items, memo.merkle_root, memo.traded_wh, memo.amount_micro, memo.certificate_wh
 
@@ -186,9 +205,16 @@ def _fitting(memo: Memo) -> str:
 
 def _in_windows(frame: pl.DataFrame, windows: dict[_Window, _Row]) -> Iterable[tuple[_Window, _Row]]:
     for row in frame.iter_rows(named=True):
-        window = (row["zone"], row["interval_start"])
+        window = (row["zone"], row["interval_start"], row["version"])
         if window in windows:
             yield window, row
+
+
+def _readings(positions: pl.DataFrame, grid_settlements: pl.DataFrame, closed: pl.DataFrame) -> pl.DataFrame:
+    """The positions that each version settles: in the first every meter's, in a correction those of the meters it corrects."""
+    first = positions.join(closed.filter(pl.col("version") == 1).select(_WINDOW), on=_WINDOW[:2])
+    corrected = grid_settlements.filter(pl.col("version") > 1).select(*_WINDOW, "meter_id")
+    return pl.concat([first, positions.join(corrected, on=[*_WINDOW[:2], "meter_id"])])
 
 
 def _take(row: _Row, names: Iterable[str]) -> _Row:
@@ -203,7 +229,9 @@ def _energy_reading(row: _Row, interval: _Row) -> _Row:
 def _trade(row: _Row, interval: _Row) -> _Row:
     names = ("trade_id", "seller_meter_id", "buyer_meter_id", "energy_wh", "price_micro_per_kwh", "amount_micro")
     values = _take(row, (*names, "mechanism", "quality_flags"))
-    return values | {"trade_kind": row["kind"]} | _take(interval, ("duration_s", "currency"))
+    # Said where there is something to say: most trades lose nothing, pay no way, and fulfil no agreement.
+    more = {name: row[name] for name in ("loss_wh", "wheeling_micro", "agreement_id") if row[name]}
+    return values | more | {"trade_kind": row["kind"]} | _take(interval, ("duration_s", "currency"))
 
 
 def _grid_settlement(row: _Row, interval: _Row) -> _Row:

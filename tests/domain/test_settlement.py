@@ -14,7 +14,8 @@ from gridtokenx_pipeline.domain import merkle
 from gridtokenx_pipeline.domain.certificates import issue
 from gridtokenx_pipeline.domain.invariants import settlement_violations
 from gridtokenx_pipeline.domain.market import Tariff, clear, positions
-from gridtokenx_pipeline.domain.settlement import Memo, SettlementInputError, canonical_json, parse_memo, plan
+from gridtokenx_pipeline.domain.market.corrections import corrections
+from gridtokenx_pipeline.domain.settlement import Memo, SettlementInputError, canonical_json, parse_memo, plan, settled_readings
 
 START = dt.datetime(2026, 11, 22, 20, tzinfo=dt.UTC)
 LATER = START + dt.timedelta(hours=1)
@@ -34,9 +35,9 @@ def _energy(energy_frame, starts=(START,)):
     )
 
 
-def _plan(energy, closed_before=LATER, version=1, order=None):
+def _plan(energy, closed_before=LATER, order=None):
     made = positions(energy, 100)
-    cleared = clear(made, Tariff(80_000, 280_000), closed_before=closed_before, version=version)
+    cleared = clear(made, Tariff(80_000, 280_000), closed_before=closed_before)
     frames = [made, cleared.trades, cleared.grid_settlements, issue(energy).bundles, cleared.intervals]
     if order is not None:
         frames = [frame.sample(fraction=1, shuffle=True, seed=order) for frame in frames]
@@ -87,13 +88,10 @@ def test_order_of_rows_does_not_matter(energy_frame, seed):
     assert straight.batches.equals(shuffled.batches)
 
 
-def test_each_window_and_version_is_its_own_batch(energy_frame):
-    energy = _energy(energy_frame, [START, START + dt.timedelta(minutes=5)])
-    first, second = _plan(energy), _plan(energy, version=2)
-    assert first.batches.height == 2
-    for column in ("batch_id", "merkle_root"):
-        assert len({*first.batches[column], *second.batches[column]}) == 4
-    assert set(first.items["item_id"]).isdisjoint(second.items["item_id"])
+def test_each_window_is_its_own_batch(energy_frame):
+    planned = _plan(_energy(energy_frame, [START, START + dt.timedelta(minutes=5)]))
+    assert planned.batches["window_start"].n_unique() == planned.batches["merkle_root"].n_unique() == planned.batches.height == 2
+    assert planned.items["item_id"].is_unique().all()
 
 
 def test_open_windows_and_pending_certificates_stay_out(energy_frame):
@@ -134,8 +132,75 @@ def test_rows_of_no_closed_interval_are_refused(energy_frame):
         plan(made, cleared.trades, cleared.grid_settlements, bundles, other)
     with pytest.raises(SettlementInputError, match="grid settlement of no closed interval"):
         plan(made, nothing, cleared.grid_settlements, bundles, other)
-    with pytest.raises(SettlementInputError, match="two versions"):
-        plan(made, cleared.trades, cleared.grid_settlements, bundles, pl.concat([cleared.intervals, other]))
+
+
+def _corrected(energy_frame):
+    """An interval that was settled, and its correction: M2 used 3 Wh more, M3 has other flags, M4 had no row."""
+    energy = _energy(energy_frame)
+    cleared = clear(positions(energy, 100), Tariff(80_000, 280_000), closed_before=LATER)
+    rows = energy.to_dicts()
+    rows[1] |= {"load_milli_wh": 28_000, "load_register_milli_wh": 28_000}
+    rows[2] |= {"quality_flags": 3}
+    now = positions(energy_frame(*rows, {"meter_id": "M4", "load_milli_wh": 5_000}), 100)
+    correction = corrections(now, cleared.intervals, cleared.grid_settlements, closed_before=LATER)
+    return cleared, correction, now
+
+
+def test_a_correction_settles_differences_and_the_readings_of_corrected_meters(energy_frame):
+    cleared, correction, now = _corrected(energy_frame)
+    bundles = issue(_energy(energy_frame)).bundles
+    (row,) = bundles.head(1).to_dicts()
+    late = pl.DataFrame(
+        [row | {"bundle_id": "late", "version": 2, "energy_wh": 7, "first_wh": 0, "last_wh": 6}], schema=bundles.schema
+    )
+    planned = plan(now, correction.trades, correction.grid_settlements, pl.concat([bundles, late]), correction.intervals)
+    assert planned.items.select("kind", "natural_key").filter(pl.col("kind") != "grid_settlement").rows() == [
+        ("certificate", "late"), ("energy_reading", "M2"), ("energy_reading", "M3"), ("energy_reading", "M4"),
+    ]  # fmt: skip
+    (batch,) = planned.batches.to_dicts()
+    assert (batch["version"], batch["items"], batch["traded_wh"], batch["certificate_wh"]) == (2, 7, 0, 7)
+    assert parse_memo(batch["memo"]).version == 2
+    assert settlement_violations(planned.items, planned.batches).is_empty()
+    # Both versions together are the two batches that each makes alone.
+    both = plan(
+        now,
+        cleared.trades,
+        pl.concat([cleared.grid_settlements, correction.grid_settlements]),
+        pl.concat([bundles, late]),
+        pl.concat([cleared.intervals, correction.intervals]),
+    )
+    assert both.batches["version"].to_list() == [1, 2]
+    assert both.batches.filter(version=2).equals(planned.batches)
+    assert settlement_violations(both.items, both.batches).is_empty()
+
+
+def test_what_was_settled_last_is_read_from_the_items(energy_frame):
+    cleared, correction, now = _corrected(energy_frame)
+    none = certificates.BUNDLES.empty()
+    energy = _energy(energy_frame)
+    first = plan(positions(energy, 100), cleared.trades, cleared.grid_settlements, none, cleared.intervals)
+    second = plan(now, correction.trades, correction.grid_settlements, none, correction.intervals)
+    settled = settled_readings(pl.concat([second.items, first.items]))
+    assert settled.select("meter_id", "load_wh").rows() == [("M1", 10), ("M2", 28), ("M3", 0), ("M4", 5)]
+    unknown = positions(energy_frame({"load_milli_wh": 5_000, "generation_register_milli_wh": None}), 100)
+    cleared = clear(unknown, Tariff(80_000, 280_000), closed_before=LATER)
+    items = plan(unknown, cleared.trades, cleared.grid_settlements, none, cleared.intervals).items
+    assert settled_readings(items).select("generation_wh", "load_wh").rows() == [(None, 5)]
+
+
+def test_a_trade_says_what_its_way_costs(energy_frame):
+    made = positions(_energy(energy_frame), 100)
+    cleared = clear(made, Tariff(80_000, 280_000), closed_before=LATER)
+    far = pl.DataFrame(
+        [row | {"loss_wh": 1, "wheeling_micro": 20, "agreement_id": "a"} for row in cleared.trades.to_dicts()],
+        schema=cleared.trades.schema,
+    )
+    batches = [
+        plan(made, trades, cleared.grid_settlements, certificates.BUNDLES.empty(), cleared.intervals)
+        for trades in (cleared.trades, far)
+    ]
+    near, long = (json.loads(b.items.filter(pl.col("kind") == "trade")["payload"][0]) for b in batches)
+    assert {name: long[name] for name in set(long) - set(near)} == {"loss_wh": 1, "wheeling_micro": 20, "agreement_id": "a"}
 
 
 @pytest.mark.parametrize("value", [1.5, True, [1]])

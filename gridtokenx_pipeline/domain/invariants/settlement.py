@@ -9,16 +9,19 @@ from typing import Any
 import polars as pl
 
 from .. import merkle
-from ..settlement import CERTIFICATE, NATURAL_KEYS, TRADE, Memo, canonical_json
+from ..ids import iso
+from ..market.corrections import CORRECTION
+from ..settlement import CERTIFICATE, ENERGY_READING, GRID_SETTLEMENT, NATURAL_KEYS, TRADE, Memo, canonical_json
 from .violations import VIOLATIONS, collected
 
 
 def settlement_violations(items: pl.DataFrame, batches: pl.DataFrame) -> pl.DataFrame:
     """Return what is wrong with frames of `contracts.settlement` (ITEMS, BATCHES), with the columns `VIOLATIONS`.
 
-    Names: `payload` (not canonical JSON, or of another kind or key than its item), `leaf` (not the hash of the payload),
-    `leaf_order` (indexes from 0 in order of kind and natural key), `root`, `item_count`, `batch_totals` (Wh, money and
-    certificates of the payloads), `memo`, and `orphan` (items of no batch, a batch without items).
+    Names: `payload` (not canonical JSON, or of another kind, key, interval or version than its item), `leaf` (not the hash of the
+    payload), `leaf_order` (indexes from 0 in order of kind and natural key), `root`, `item_count`, `batch_totals` (Wh, money and
+    certificates of the payloads), `memo`, `correction` (a version after the first that trades, or reads other meters than it
+    corrects), and `orphan` (items of no batch, a batch without items).
     """
     rows: list[tuple[str, str, dt.datetime, str]] = []
     batch_ids = set(batches["batch_id"])
@@ -36,13 +39,15 @@ def settlement_violations(items: pl.DataFrame, batches: pl.DataFrame) -> pl.Data
 def _batch_violations(batch: dict[str, Any], items: pl.DataFrame) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     totals = {"traded_wh": 0, "amount_micro": 0, "certificate_wh": 0}
+    meters: dict[str, list[str]] = {ENERGY_READING: [], GRID_SETTLEMENT: []}
+    reasons: set[str] = set()
     leaves = []
     for item in items.iter_rows(named=True):
         label = f"{item['kind']} {item['natural_key']}"
         leaves.append(merkle.leaf(item["payload"].encode()))
         if leaves[-1].hex() != item["leaf_sha256"]:
             found.append(("leaf", f"{label} hashes to {leaves[-1].hex()}, not {item['leaf_sha256']}"))
-        values = _payload(item)
+        values = _payload(item, batch)
         if values is None:
             found.append(("payload", f"{label} has the payload {item['payload']}"))
         elif item["kind"] == TRADE:
@@ -50,6 +55,14 @@ def _batch_violations(batch: dict[str, Any], items: pl.DataFrame) -> list[tuple[
             totals["amount_micro"] += values["amount_micro"]
         elif item["kind"] == CERTIFICATE:
             totals["certificate_wh"] += values["energy_wh"]
+        elif item["kind"] in meters:
+            meters[item["kind"]].append(values.get("meter_id"))
+            reasons.add(values.get("reason", CORRECTION))
+    if batch["version"] > 1:
+        if totals["traded_wh"] or totals["amount_micro"]:
+            found.append(("correction", f"version {batch['version']} trades {totals['traded_wh']} Wh"))
+        if sorted(meters[ENERGY_READING]) != sorted(meters[GRID_SETTLEMENT]) or reasons - {CORRECTION}:
+            found.append(("correction", f"version {batch['version']} settles {meters}, for {sorted(reasons)}"))
     ordered = items.sort("kind", "natural_key")["leaf_index"].to_list()
     if ordered != list(range(items.height)):
         found.append(("leaf_order", f"leaf indexes {ordered}"))
@@ -74,8 +87,8 @@ def _batch_violations(batch: dict[str, Any], items: pl.DataFrame) -> list[tuple[
     return found
 
 
-def _payload(item: dict[str, Any]) -> dict[str, Any] | None:
-    """The payload's values; None where it is not canonical or not about its item."""
+def _payload(item: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any] | None:
+    """The payload's values; None where it is not canonical or not about its item and batch."""
     try:
         values = json.loads(item["payload"])
         canonical = canonical_json(values) == item["payload"]
@@ -84,6 +97,9 @@ def _payload(item: dict[str, Any]) -> dict[str, Any] | None:
     if not canonical or values.get("kind") != item["kind"]:
         return None
     if values.get(NATURAL_KEYS.get(item["kind"], "")) != item["natural_key"]:
+        return None
+    of_batch = {"zone": batch["zone"], "window_start": iso(batch["window_start"]), "version": batch["version"]}
+    if any(values.get(name) != value for name, value in of_batch.items()):
         return None
     summed = {TRADE: ("energy_wh", "amount_micro"), CERTIFICATE: ("energy_wh",)}.get(item["kind"], ())
     return values if all(type(values.get(name)) is int for name in summed) else None
