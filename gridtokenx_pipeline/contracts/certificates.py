@@ -59,7 +59,8 @@ EVENTS = Table(
             "kind",
             Type.TEXT,
             "held (pending), issued, locked (for storage), cancelled (locked, for what storage gave), transferred, claimed (by the "
-            "producer's own consumption), retired, withdrawn (by the issuer) or expired.",
+            "producer's own consumption), retired, withdrawn (by the issuer), expired, or shortfall (issued too much and no longer the "
+            "producer's: the device's next issue makes up for it).",
         ),
         Column("energy_wh", Type.BIGINT, "Energy the event is about.", "Wh"),
         Column("owner", Type.TEXT, "Owner after the event."),
@@ -70,7 +71,10 @@ EVENTS = Table(
         Column("from_owner", Type.TEXT, "Owner before, of transfers.", nullable=True),
         Column("trade_id", Type.TEXT, "Trade that it moved with, of transfers.", nullable=True),
         Column(
-            "counter_bundle_id", Type.TEXT, "Of cancellations: the storage-discharge bundle they made possible.", nullable=True
+            "counter_bundle_id",
+            Type.TEXT,
+            "Of cancellations: the storage-discharge bundle they made possible; of withdrawals for a shortfall: the bundle that is short.",
+            nullable=True,
         ),
         Column("beneficiary", Type.TEXT, "Of retirements and claims: for whose consumption.", nullable=True),
         Column("purpose", Type.TEXT, "Of retirements: what for.", nullable=True),

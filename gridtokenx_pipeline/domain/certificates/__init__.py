@@ -1,0 +1,62 @@
+"""Renewable energy certificates: issue on the generation register, what happens to them, and the state that it makes."""
+
+from .acts import Selection, expire, retire, withdraw
+from .certify import Certified, Standing, certify, stands
+from .fold import fold
+from .issue import VALID, WITHHOLDING_FLAGS, Issued, Rules, issue, withheld
+from .names import (
+    ACTIVE,
+    CANCELLED,
+    CLAIMED,
+    EXPIRED,
+    FINAL,
+    HELD,
+    ISSUED,
+    LOCKED,
+    PENDING,
+    PIPELINE,
+    PRODUCTION,
+    RETIRED,
+    SHORTFALL,
+    STORAGE_DISCHARGE,
+    TRANSFERRED,
+    WITHDRAWN,
+    CertificateError,
+    bundle_id,
+)
+
+__all__ = [
+    "ACTIVE",
+    "CANCELLED",
+    "CLAIMED",
+    "EXPIRED",
+    "FINAL",
+    "HELD",
+    "ISSUED",
+    "LOCKED",
+    "PENDING",
+    "PIPELINE",
+    "PRODUCTION",
+    "RETIRED",
+    "SHORTFALL",
+    "STORAGE_DISCHARGE",
+    "TRANSFERRED",
+    "VALID",
+    "WITHDRAWN",
+    "WITHHOLDING_FLAGS",
+    "CertificateError",
+    "Certified",
+    "Issued",
+    "Rules",
+    "Selection",
+    "Standing",
+    "bundle_id",
+    "certify",
+    "expire",
+    "fold",
+    "issue",
+    "retire",
+    "stands",
+    "withdraw",
+    "withheld",
+]
