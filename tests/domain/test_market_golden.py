@@ -7,7 +7,8 @@ import datetime as dt
 import pytest
 
 from gridtokenx_pipeline.domain.invariants import market_violations
-from gridtokenx_pipeline.domain.market import Agreement, Tariff, clear
+from gridtokenx_pipeline.domain.market import Agreement, Link, Network, Offer, Tariff, clear
+from gridtokenx_pipeline.domain.market.prices import blended_prices
 
 TARIFF = Tariff(80_000, 280_000)
 FAIRER = Tariff(80_000, 280_000, seller_compensation_micro_per_kwh=20_000)
@@ -136,6 +137,197 @@ def test_case_f_partner_cap(position_frame):
     assert market_violations(
         cleared.intervals, cleared.trades, cleared.grid_settlements, max_partners=25, positions=positions
     ).is_empty()
+
+
+OFFERS = (
+    Offer("stanford", "M3", "buy", 1951, 240_000),
+    Offer("stanford", "M4", "buy", 1046, 190_000),
+    Offer("stanford", "M1", "sell", 1500, 120_000),
+    Offer("stanford", "M2", "sell", 701, 150_000),
+    Offer("stanford", "M5", "sell", 200, 200_000),
+)
+
+
+def test_case_d_double_auction(position_frame):
+    cleared = clear(position_frame(*DEFICIT), TARIFF, closed_before=LATER, mechanism="double_auction", offers=OFFERS)
+    interval = _interval(cleared)
+    assert (interval["price_micro_per_kwh"], interval["traded_wh"], interval["capped_wh"]) == (170_000, 2201, 200)
+    assert interval["mechanism"] == "double_auction/1"
+    assert _trades(cleared) == {
+        ("M1", "M3"): (1500, 255_000),
+        ("M2", "M3"): (451, 76_670),
+        ("M2", "M4"): (250, 42_500),
+    }
+    grid = _grid(cleared)
+    assert grid["M5"] == (0, 200, 16_000)
+    assert grid["M4"] == (-250, -796, -222_880)
+
+
+def test_offers_that_never_meet_leave_all_to_the_grid(position_frame):
+    offers = [Offer("stanford", "S", "sell", 100, 200_000), Offer("stanford", "B", "buy", 100, 151_000)]
+    cleared = clear(
+        position_frame(("S", 100, 0, 0, 0), ("B", 0, 100, 0, 0)),
+        TARIFF,
+        closed_before=LATER,
+        mechanism="double_auction",
+        offers=offers,
+    )
+    assert cleared.trades.is_empty()
+    # half way between the best of both sides
+    assert _interval(cleared)["price_micro_per_kwh"] == 175_500
+
+
+def test_orders_at_the_margin_share_what_better_ones_leave(position_frame):
+    """Asks: 60 Wh at 0.10, then twice 50 at 0.12, and 100 of a price taker at 0.08; the bid of 200 Wh takes 40 of the margin's 100."""
+    sellers = [("S1", 60, 0, 0, 0), ("S2", 70, 0, 0, 0), ("S3", 50, 0, 0, 0), ("S4", 100, 0, 0, 0)]
+    offers = [
+        Offer("stanford", "S1", "sell", 60, 100_000),
+        Offer("stanford", "S2", "sell", 50, 120_000),
+        Offer("stanford", "S3", "sell", 10**9, 120_000),
+        Offer("stanford", "B", "buy", 200, 10**9),
+    ]
+    cleared = clear(
+        position_frame(*sellers, ("B", 0, 500, 0, 0)), TARIFF, closed_before=LATER, mechanism="double_auction", offers=offers
+    )
+    assert {meter: grid[0] for meter, grid in _grid(cleared).items()} == {"S1": 60, "S2": 20, "S3": 20, "S4": 100, "B": -200}
+    # a bid above the retail tariff is one at the retail tariff
+    assert _interval(cleared)["price_micro_per_kwh"] == 200_000
+
+
+def test_a_meter_may_offer_by_steps(position_frame):
+    """Its cheapest Wh are sold first: 30 at 0.10, then up to 100 at 0.20, of which it has 20."""
+    offers = [Offer("stanford", "S", "sell", 100, 200_000), Offer("stanford", "S", "sell", 30, 100_000)]
+    positions = position_frame(("S", 50, 0, 0, 0), ("B", 0, 500, 0, 0))
+    dear = [*offers, Offer("stanford", "B", "buy", 500, 150_000)]
+    cleared = clear(positions, TARIFF, closed_before=LATER, mechanism="double_auction", offers=dear)
+    assert _trades(cleared, "price_micro_per_kwh") == {("S", "B"): (30, 3_750, 125_000)}
+    cleared = clear(positions, TARIFF, closed_before=LATER, mechanism="double_auction", offers=offers)
+    assert _trades(cleared, "price_micro_per_kwh") == {("S", "B"): (50, 12_000, 240_000)}
+
+
+def test_offers_hold_while_they_are_valid(position_frame):
+    start = dt.datetime(2026, 11, 22, 20, tzinfo=dt.UTC)
+    positions = position_frame(("S", 50, 0, 0, 0), ("B", 0, 50, 0, 0))
+    for begins, ends, price in ((start, None, 190_000), (None, start, 180_000), (start + dt.timedelta(seconds=1), None, 180_000)):
+        offer = Offer("stanford", "S", "sell", 50, 100_000, begins, ends)
+        cleared = clear(positions, TARIFF, closed_before=LATER, mechanism="double_auction", offers=[offer])
+        assert _interval(cleared)["price_micro_per_kwh"] == price
+    elsewhere = Offer("palo_alto", "S", "sell", 0, 100_000)
+    cleared = clear(positions, TARIFF, closed_before=LATER, mechanism="double_auction", offers=[elsewhere])
+    assert _interval(cleared)["traded_wh"] == 50
+
+
+def test_mid_market_rate(position_frame):
+    """Volumes and pairs as by supply and demand, at half way between the tariffs; case F's cap binds as well."""
+    cleared = clear(position_frame(*DEFICIT), TARIFF, closed_before=LATER, mechanism="mmr")
+    assert _trades(cleared) == {
+        ("M1", "M3"): (1500, 270_000),
+        ("M2", "M3"): (63, 11_340),
+        ("M2", "M4"): (638, 114_840),
+        ("M5", "M4"): (200, 36_000),
+    }
+    assert (_interval(cleared)["price_micro_per_kwh"], _interval(cleared)["mechanism"]) == (180_000, "mmr/1")
+    fairer = clear(position_frame(*SURPLUS), FAIRER, closed_before=LATER, mechanism="mmr/1")
+    assert _interval(fairer)["price_micro_per_kwh"] == 190_000
+    odd = clear(position_frame(*SURPLUS), Tariff(80_001, 280_000), closed_before=LATER, mechanism="mmr")
+    assert _interval(odd)["price_micro_per_kwh"] == 180_000
+    buyers = [(f"B{number:02}", 0, 40, 0, 0) for number in range(1, 31)]
+    capped = clear(position_frame(("SELLER", 1000, 0, 0, 0), *buyers), TARIFF, closed_before=LATER, mechanism="mmr")
+    assert (_interval(capped)["traded_wh"], _interval(capped)["capped_wh"]) == (835, 165)
+
+
+@pytest.mark.parametrize(
+    ("supply", "demand", "prices"),
+    [
+        (2401, 2997, (180_000, 199_886)),
+        (2701, 1698, (142_865, 180_000)),
+        (5, 5, (180_000, 180_000)),
+        (0, 0, (180_000, 180_000)),
+        (0, 7, (180_000, 280_000)),
+        (7, 0, (80_000, 180_000)),
+    ],
+)
+def test_mid_market_rate_blended_with_the_grid(supply, demand, prices):
+    assert blended_prices(supply, demand, TARIFF) == prices
+
+
+NETWORK = Network(
+    {"S1": "a", "S2": "a", "B1": "b", "B2": "b", "B3": "a"}, {("a", "b"): Link(loss_ppm=100_000, wheeling_micro_per_kwh=10_000)}
+)
+
+
+def test_losses_and_wheeling(position_frame):
+    """S 1000, D 1500, p = 80000 * 280000 * 1500 // (200000 * 1000 + 80000 * 1500) = 105,000; buyers are scaled to 600 and 400.
+
+    S1 sells its 600 to B1, of which 540 arrive. B1 still wants 60: S2 sells 67, of which 60 arrive; the other 333 bring B2 299.
+    """
+    positions = position_frame(("S1", 600, 0, 0, 0), ("S2", 400, 0, 0, 0), ("B1", 0, 900, 0, 0), ("B2", 0, 600, 0, 0))
+    cleared = clear(positions, TARIFF, closed_before=LATER, network=NETWORK)
+    assert _trades(cleared, "loss_wh", "wheeling_micro") == {
+        ("S1", "B1"): (600, 63_000, 60, 6_000),
+        ("S2", "B1"): (67, 7_035, 7, 670),
+        ("S2", "B2"): (333, 34_965, 34, 3_330),
+    }
+    assert _grid(cleared) == {
+        "S1": (600, 0, 0),
+        "S2": (400, 0, 0),
+        "B1": (-600, -300, -84_000),
+        "B2": (-299, -301, -84_280),
+    }
+    interval = _interval(cleared)
+    assert interval["price_micro_per_kwh"] == 105_000
+    assert (interval["traded_wh"], interval["capped_wh"], interval["loss_wh"], interval["wheeling_micro"]) == (
+        1000,
+        0,
+        101,
+        10_000,
+    )
+    assert market_violations(
+        cleared.intervals, cleared.trades, cleared.grid_settlements, max_partners=25, positions=positions, network=NETWORK
+    ).is_empty()
+
+
+def test_the_cheapest_way_is_used_first(position_frame):
+    """B3, in the seller's grid zone, is served before the larger B1; the 90 Wh left bring B1 81."""
+    positions = position_frame(("S1", 100, 0, 0, 0), ("B1", 0, 180, 0, 0), ("B3", 0, 20, 0, 0))
+    cleared = clear(positions, TARIFF, closed_before=LATER, network=NETWORK)
+    assert _trades(cleared, "loss_wh", "wheeling_micro") == {
+        ("S1", "B3"): (10, 1_244, 0, 0),
+        ("S1", "B1"): (90, 11_200, 9, 900),
+    }
+
+
+@pytest.mark.parametrize(
+    ("link", "trades"),
+    [
+        (Link(0, 155_556), 1),
+        (Link(0, 155_557), 0),
+        (Link(555_557, 0), 0),
+        (Link(0, 280_001), 0),
+        # 1 - 124,444 / 280,000 is 555,557 ppm. The rate pays, but of 500 Wh only 222 arrive, worth 62,160 and not 62,222
+        (Link(555_000, 0), 0),
+        (Link(554_000, 0), 1),
+    ],
+)
+def test_a_pair_that_cannot_pay_its_way_is_not_made(position_frame, link, trades):
+    """At 124,444 (S 500, D 1000) a way may cost 155,556 until the grid is cheaper."""
+    positions = position_frame(("S", 500, 0, 0, 0), ("B", 0, 1000, 0, 0))
+    network = Network({"S": "a"}, {("", "a"): link})
+    cleared = clear(positions, TARIFF, closed_before=LATER, network=network)
+    interval = _interval(cleared)
+    assert interval["price_micro_per_kwh"] == 124_444
+    assert cleared.trades.height == trades
+    assert interval["traded_wh"] + interval["capped_wh"] == 500
+
+
+def test_agreements_pay_for_their_way(position_frame):
+    positions = position_frame(("S1", 500, 0, 0, 0), ("B1", 0, 90, 0, 0))
+    for price, expected in ((242_000, {("S1", "B1"): (100, 24_200, "agreement", 10, 1_000)}), (243_001, {})):
+        agreement = Agreement("stanford", "S1", "B1", 200, price, agreement_id="one")
+        cleared = clear(positions, TARIFF, closed_before=LATER, network=NETWORK, agreements=[agreement])
+        trades = _trades(cleared, "kind", "loss_wh", "wheeling_micro")
+        assert {pair: row for pair, row in trades.items() if row[2] == "agreement"} == expected
+        assert cleared.trades["agreement_id"].to_list() == (["one"] if expected else [None])
 
 
 def test_ids_never_change(position_frame):

@@ -47,7 +47,7 @@ def clear(
     """Clear every zone and interval of `positions` with `mechanism` (`sdr_bilateral`, `mmr` or `double_auction`).
 
     `positions` has the columns `POSITIONS`; `tariff` is one for all, or a frame with a row for every interval
-    (`grid_prices.TARIFFS`). An interval whose end plus watermark is not after `closed_before` is closed: its
+    (`tariffs.TARIFFS`). An interval whose end plus watermark is not after `closed_before` is closed: its
     trades and grid settlements are made. A later one is open: it gets an INTERVALS row with the supply, demand and price
     so far and nothing else. Meters with a `reason` do not trade and settle their measured net with the grid; one
     without a net (`no_register`) settles 0 Wh. Agreements and offers hold in the intervals that start while they are valid.

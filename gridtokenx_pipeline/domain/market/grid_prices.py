@@ -9,18 +9,7 @@ import polars as pl
 
 from .book import Book, GridPrices
 from .model import MarketInputError, Tariff
-
-FLAT = "flat"
-
-TARIFFS: dict[str, pl.DataType | type[pl.DataType]] = {
-    "interval_start": pl.Datetime("us", "UTC"),
-    "feed_in_micro_per_kwh": pl.Int64,
-    "retail_micro_per_kwh": pl.Int64,
-    "seller_compensation_micro_per_kwh": pl.Int64,
-    "currency": pl.String,
-    "tariff": pl.String,
-}
-
+from .tariffs import FLAT, TARIFFS
 
 @dataclass(frozen=True)
 class InForce:
