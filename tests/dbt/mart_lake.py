@@ -8,12 +8,13 @@ import shutil
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import market_rows
 import polars as pl
 
 from gridtokenx_pipeline.config import Settings
-from gridtokenx_pipeline.contracts import Table, Type, core, raw
+from gridtokenx_pipeline.contracts import Table, Type, core, market, raw
 from gridtokenx_pipeline.defs.marts import project
-from gridtokenx_pipeline.warehouse import Replace, Warehouse
+from gridtokenx_pipeline.warehouse import Append, Replace, Warehouse
 
 SPRING, AUTUMN = dt.date(2026, 3, 8), dt.date(2026, 11, 1)
 DAY = dt.timedelta(days=1)
@@ -32,7 +33,7 @@ def frame(table: Table, rows: list[dict]) -> pl.DataFrame:
 
 
 class MartLake:
-    """Three prosumers and the feeder's meter, every 5-minute interval of some local days."""
+    """Three prosumers and the feeder's meter, every 5-minute interval of some local days; and the market of `market_rows`, elsewhere."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -101,11 +102,36 @@ class MartLake:
                 core.METERS,
                 frame(core.METERS, [{"meter_id": m, "building": f"House {m}", "building_type": t} for m, t in METERS.items()]),
             ),
+            (market.PAIRS, frame(market.PAIRS, pairs({m: METERS[m] for m in PROSUMERS}))),
             (core.METER_HOURS, frame(core.METER_HOURS, hours)),
             *self._findings(first),
         ]
         with self.warehouse:
             self.warehouse.commit(*(Replace(table, content) for table, content in writes))
+
+    def fill_market(self) -> None:
+        """Add a zone with a market, whose meters have no energy but that of its intervals."""
+        meters = [
+            {"zone": market_rows.ZONE, "meter_id": m, "building": f"House {m}", "building_type": t}
+            for m, t in market_rows.METERS.items()
+        ]
+        of_pairs = [row | {"zone": market_rows.ZONE} for row in pairs(market_rows.METERS)]
+        revision = {"zone": market_rows.ZONE, "meter_id": "M3", "interval_start": market_rows.LAST_OF_SATURDAY}
+        known = [revision | {"revision": i, "known_from": market_rows.KNOWN_FROM[i - 1]} for i in (1, 2)]
+        writes = {
+            core.METERS: meters,
+            core.ENERGY_5MIN: market_rows.energies(),
+            core.REVISIONS: known,
+            market.PAIRS: of_pairs,
+            market.INTERVALS: market_rows.INTERVALS,
+            market.TRADES: market_rows.TRADES,
+            market.GRID_SETTLEMENTS: market_rows.GRID_SETTLEMENTS,
+            market.CAMPUS_BALANCES: market_rows.CAMPUS_BALANCES,
+            market.AGREEMENTS: market_rows.AGREEMENTS,
+            market.OFFERS: market_rows.OFFERS,
+        }
+        with self.warehouse:
+            self.warehouse.commit(*(Append(table, frame(table, rows)) for table, rows in writes.items()))
 
     def _findings(self, first: dt.datetime) -> list[tuple[Table, pl.DataFrame]]:
         minute = dt.timedelta(minutes=1)
@@ -174,6 +200,23 @@ class MartLake:
     def rows(self, sql: str) -> list[dict]:
         """Rows of a query; the connection is kept and sees what was committed last."""
         return self.reader.query(sql).to_dicts()
+
+
+def pairs(meters: dict[str, str]) -> list[dict]:
+    """The rows of `market.pairs` for meters of these building types."""
+    return [
+        {
+            "pair_id": f"{a} {b}",
+            "meter_a_id": a,
+            "meter_b_id": b,
+            "building_type_a": meters[a],
+            "building_type_b": meters[b],
+            "pair_type": "intra" if meters[a] == meters[b] else "inter",
+        }
+        for a in meters
+        for b in meters
+        if a < b
+    ]
 
 
 def rolled(five: pl.DataFrame, table: Table, seconds: int) -> pl.DataFrame:

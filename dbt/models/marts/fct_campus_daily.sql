@@ -25,6 +25,8 @@ trades as (
         cast(interval_start as date) as day,
         count(*) as trades,
         sum(energy_wh) as traded_wh,
+        sum(loss_wh) as loss_wh,
+        sum(wheeling_micro) as wheeling_micro,
         sum(amount_micro) as amount_micro,
         min(price_micro_per_kwh) as price_min_micro_per_kwh,
         max(price_micro_per_kwh) as price_max_micro_per_kwh
@@ -33,11 +35,12 @@ trades as (
 ),
 
 certificates as (
+    -- What storage gave was generated, and certified, before.
     select
         zone,
         cast(interval_start as date) as day,
-        sum(energy_wh) filter (where state = 'issued') as certificate_wh
-    from {{ ref('fct_certificates') }}
+        sum(energy_wh) filter (where state = 'issued' and origin = 'production') as certificate_wh
+    from {{ source('certificates', 'bundles') }}
     group by all
 )
 
@@ -52,7 +55,9 @@ select
     energy.export_wh,
     coalesce(trades.trades, 0) as trades,
     coalesce(trades.traded_wh, 0) as traded_wh,
+    coalesce(trades.loss_wh, 0) as loss_wh,
     coalesce(trades.amount_micro, 0) as amount_micro,
+    coalesce(trades.wheeling_micro, 0) as wheeling_micro,
     trades.price_min_micro_per_kwh,
     trades.price_max_micro_per_kwh,
     coalesce(certificates.certificate_wh, 0) as certificate_wh,
