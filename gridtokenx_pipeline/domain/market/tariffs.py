@@ -222,3 +222,14 @@ def _holds(plan: Plan, period: Period) -> pl.Expr:
 
 def _clock(minute: int) -> str:
     return f"{minute // 60:02d}:{minute % 60:02d}"
+
+
+def fits(bands: pl.DataFrame, price: pl.Expr, start: pl.Expr, end: pl.Expr) -> pl.Expr:
+    """Return whether `price` is within the prices of some row of `bands` that holds in [`start`, `end`) (null: without bound)."""
+    within = [
+        price.is_between(feed_in, retail)
+        & (pl.lit(True) if valid_until is None else (start < valid_until).fill_null(True))
+        & (pl.lit(True) if valid_from is None else (end > valid_from).fill_null(True))
+        for valid_from, valid_until, feed_in, retail in bands.select(list(BANDS)).iter_rows()
+    ]
+    return pl.any_horizontal(within)
