@@ -8,7 +8,7 @@ The tariff has the weakest primacy of all programs, so that a price an operator 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
@@ -32,7 +32,6 @@ COMPONENTS = {RETAIL: "retail_micro_per_kwh", FEED_IN: "feed_in_micro_per_kwh"}
 """Identifier of a rate component, and the column of its prices."""
 AHEAD = dt.timedelta(hours=24)
 _PRIMACY = 9
-_HOUR = dt.timedelta(hours=1)
 
 
 def tariff(currency: int) -> list[Publication]:
@@ -70,11 +69,6 @@ def price_events(prices: pl.DataFrame, component: str) -> list[Publication]:
     """
     columns = ("interval_start", "duration_s", COMPONENTS[component])
     return [publication for span in _hourly(prices.select(columns).iter_rows()) for publication in _event(component, span)]
-
-
-def withdrawn(paths: Iterable[str], wanted: Collection[str]) -> list[str]:
-    """Those of the addresses of events that are not wanted any more."""
-    return sorted(set(paths) - set(wanted))
 
 
 def event_paths(publications: Iterable[Publication]) -> list[str]:

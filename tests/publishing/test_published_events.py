@@ -10,7 +10,6 @@ from gridtokenx_pipeline.publishing.programs import Target
 from ieee2030_5.function_sets import find
 from ieee2030_5.requirements import missing
 from ieee2030_5.resources import DERControlBase, DERProgram
-from ingest_server.operational.registry import Registry
 from ingest_server.operational.resources import ResourceStore
 
 NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
@@ -22,15 +21,6 @@ KINDS = {
     "price": lambda target: events.price(target, OCCASION, 95_000, 840),
     "message": lambda target: events.message(target, OCCASION, "Maintenance at ten"),
 }
-
-
-@pytest.fixture
-def store(tmp_path) -> ResourceStore:
-    url = f"sqlite:///{tmp_path / 'operational.sqlite'}"
-    registry = Registry(url)
-    registry.create_all()
-    registry.close()
-    return ResourceStore(url)
 
 
 @pytest.mark.parametrize("kind", KINDS)

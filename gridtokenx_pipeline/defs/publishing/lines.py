@@ -1,0 +1,64 @@
+"""The lines of bills, summed in the warehouse: months of trades and settlements come out as a few rows a meter and day."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import polars as pl
+
+from gridtokenx_pipeline.publishing.bills import LINES
+from gridtokenx_pipeline.warehouse import Warehouse
+
+_SETTLED = """
+settled AS (
+  SELECT zone, interval_start, version, duration_s, currency FROM market.intervals
+  WHERE state = 'settled' AND zone = $1 AND interval_start >= $2 AND interval_start < $3
+)"""
+_WHERE = "WHERE zone = $1 AND interval_start >= $2 AND interval_start < $3"
+_LINES = f"""
+WITH {_SETTLED}, booked AS (
+  SELECT zone, interval_start, version, buyer_meter_id AS meter_id, 'bought' AS line,
+         energy_wh - loss_wh AS energy_wh, amount_micro, wheeling_micro
+  FROM market.trades {_WHERE}
+  UNION ALL BY NAME
+  SELECT zone, interval_start, version, seller_meter_id AS meter_id, 'sold' AS line,
+         energy_wh, -amount_micro AS amount_micro, 0 AS wheeling_micro
+  FROM market.trades {_WHERE}
+  UNION ALL BY NAME
+  SELECT zone, interval_start, version, meter_id,
+         CASE WHEN reason = 'correction' THEN 'correction' WHEN energy_wh > 0 THEN 'export' ELSE 'import' END AS line,
+         CASE WHEN reason <> 'correction' AND energy_wh > 0 THEN energy_wh ELSE -energy_wh END AS energy_wh,
+         -amount_micro AS amount_micro, 0 AS wheeling_micro
+  FROM market.grid_settlements {_WHERE} AND (energy_wh <> 0 OR amount_micro <> 0)
+)
+SELECT currency, meter_id, CAST(timezone($4, interval_start) AS DATE) AS day, line,
+       sum(energy_wh)::BIGINT AS energy_wh, sum(amount_micro)::BIGINT AS amount_micro, sum(wheeling_micro)::BIGINT AS wheeling_micro
+FROM booked JOIN settled USING (zone, interval_start, version)
+GROUP BY ALL ORDER BY ALL"""
+_UNTIL = f"""
+WITH {_SETTLED}
+SELECT CAST(date_trunc('month', timezone($4, interval_start)) AS DATE) AS month,
+       max(interval_start + to_seconds(duration_s)) AS until
+FROM settled GROUP BY ALL ORDER BY ALL"""
+
+
+def bill_lines(warehouse: Warehouse, zone: str, timezone: str, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
+    """Return the lines (`bills.LINES`) of what is settled of the intervals that start in [start, end)."""
+    frame = warehouse.query(_LINES, (zone, start, end, timezone))
+    return frame.select(list(LINES)).cast(LINES)  # type: ignore[arg-type]
+
+
+def billed_until(
+    warehouse: Warehouse, zone: str, timezone: str, start: dt.datetime, end: dt.datetime
+) -> dict[dt.date, dt.datetime]:
+    """Return the end of the last settled interval of each local month (first day) that has one, of those in [start, end)."""
+    found = warehouse.query(_UNTIL, (zone, start, end, timezone))
+    return dict(found.iter_rows())
+
+
+def latest_settled(warehouse: Warehouse, zone: str) -> dt.datetime | None:
+    """Return the start of the latest settled interval, None where there is none."""
+    found = warehouse.query(
+        "SELECT max(interval_start) AS latest FROM market.intervals WHERE zone = ? AND state = 'settled'", (zone,)
+    )
+    return found.item()  # type: ignore[no-any-return]
