@@ -119,6 +119,8 @@ def test_case_c_agreement_before_the_pool(position_frame):
         ("M2", "M4"): (216, 20_831, "pool", 96_442),
         ("M5", "M4"): (200, 19_288, "pool", 96_442),
     }
+    assert cleared.trades["seller_meter_id"].to_list() == ["M1", "M1", "M2", "M2", "M5"]
+    assert cleared.trades["kind"].to_list() == ["agreement", "pool", "pool", "pool", "pool"]
     grid = _grid(cleared)
     assert (grid["M3"][1:], grid["M4"][1:]) == ((-466, -130_480), (-130, -36_400))
     assert _interval(cleared)["price_micro_per_kwh"] == 96_442

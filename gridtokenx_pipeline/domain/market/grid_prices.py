@@ -11,6 +11,7 @@ from .book import Book, GridPrices
 from .model import MarketInputError, Tariff
 from .tariffs import FLAT, TARIFFS
 
+
 @dataclass(frozen=True)
 class InForce:
     """Prices, currency and name of the tariff of each group."""
