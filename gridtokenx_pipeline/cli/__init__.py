@@ -11,6 +11,7 @@ import typer
 
 from . import (
     bench,
+    certificates,
     certs,
     demo,
     devnet,
@@ -44,6 +45,7 @@ app.add_typer(events.app, name="events")
 app.add_typer(simulate.app, name="simulate")
 app.command("devnet")(devnet.devnet)
 app.add_typer(edit.app, name="edit")
+app.add_typer(certificates.app, name="certificates")
 app.command("energy")(energy.energy)
 app.command("reprocess")(reprocess.reprocess)
 app.command("backfill")(reprocess.backfill)
