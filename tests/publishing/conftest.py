@@ -57,22 +57,23 @@ def shared_lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]
         yield warehouse
 
 
+def campus_stores(directory: Path, lake: Warehouse, tariffs: str = "") -> Stores:
+    """The stores of a campus of three meters on a shared warehouse; `tariffs` is more of its configuration."""
+    path = directory / "campus.toml"
+    path.write_text(CONFIG + tariffs + "".join(METER.format(id=meter) for meter in METERS), encoding="utf-8")
+    stores = Stores(data=str(directory), config=str(path))
+    if not stores.settings.warehouse_dir.exists():
+        stores.settings.warehouse_dir.symlink_to(lake.directory)
+    # Dagster makes stores of its own, which open the same lake.
+    stores.__dict__["warehouse"] = lake
+    return stores
+
+
 @pytest.fixture
 def campus(tmp_path: Path, shared_lake: Warehouse) -> Callable[..., Stores]:
-    """Makes the stores of a campus of three meters whose market is empty; `tariffs` is more of its configuration."""
+    """Makes the stores of a campus whose market is empty."""
     shared_lake.commit(*(Replace(table, table.empty()) for table in TABLES))
-
-    def make(tariffs: str = "") -> Stores:
-        path = tmp_path / "campus.toml"
-        path.write_text(CONFIG + tariffs + "".join(METER.format(id=meter) for meter in METERS), encoding="utf-8")
-        stores = Stores(data=str(tmp_path), config=str(path))
-        if not stores.settings.warehouse_dir.exists():
-            stores.settings.warehouse_dir.symlink_to(shared_lake.directory)
-        # Dagster makes stores of its own, which open the same lake.
-        stores.__dict__["warehouse"] = shared_lake
-        return stores
-
-    return make
+    return lambda tariffs="": campus_stores(tmp_path, shared_lake, tariffs)
 
 
 @pytest.fixture
