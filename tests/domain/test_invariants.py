@@ -251,7 +251,7 @@ def test_tampered_bundle_is_caught(energy, row, changes, caught):
 def test_a_bundle_issued_twice_is_caught(energy):
     bundles = issue(energy).bundles
     twice = pl.concat([bundles, bundles[:1]])
-    assert names(certificate_violations(twice, energy)) == {"bundle_overlap", "issued_over_register"}
+    assert names(certificate_violations(twice, energy)) == {"bundle_energy", "bundle_overlap", "issued_over_register"}
 
 
 def test_certificates_from_estimated_energy_are_caught_whatever_the_bundle_says(energy):

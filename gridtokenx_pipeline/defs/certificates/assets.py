@@ -1,47 +1,66 @@
-"""`certificates.*`: bundles for the generation of closed intervals; those of settled intervals stay as they are."""
+"""`certificates.*`: bundles for the generation of closed intervals, and what happens to their certificates there.
 
+What settled versions of intervals and people made stays as it is.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
 from collections.abc import Iterator
 
 import dagster as dg
 import polars as pl
 
 from gridtokenx_pipeline.contracts import certificates, core, market
-from gridtokenx_pipeline.domain.certificates import issue
+from gridtokenx_pipeline.domain.certificates import certify, fold
 from gridtokenx_pipeline.warehouse import Replace
 
 from ..energy.participants import participants_energy
-from ..market.assets import SETTLED
 from ..partitions import HOURS, window
 from ..resources import Stores
 from ..specs import result, spec, stage
+from .standing import Found, dated, find, history, rules_of
 
 
 @stage(
     "issue_certificates",
-    [
-        spec(certificates.BUNDLES, [core.ENERGY_5MIN, market.INTERVALS], partitions_def=HOURS),
-        spec(certificates.EVENTS, [core.ENERGY_5MIN, market.INTERVALS], partitions_def=HOURS),
-    ],
+    [spec(table, [core.ENERGY_5MIN, market.INTERVALS, market.TRADES], partitions_def=HOURS) for table in certificates.ISSUES],
 )
 def issue_certificates(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[dg.MaterializeResult]:
-    """Issue bundles for the intervals that are closed and not settled yet."""
+    """Certify the intervals that are closed and not settled yet: their first versions and corrections."""
     start, end = window(context)
-    settings = stores.settings
-    intervals = stores.warehouse.read_window(market.INTERVALS, start, end)
-    closed = intervals.filter(pl.col("state") == "closed").select("zone", "interval_start")
-    settled = intervals.filter(pl.col("state") == SETTLED).select("zone", "interval_start")
-    energy = participants_energy(stores, start, end).join(closed, on=["zone", "interval_start"], how="semi")
-    issued = issue(
-        energy,
-        completeness_min_pct=settings.market.completeness_min_pct,
-        source=settings.certificates.source,
-        carrier=settings.certificates.carrier,
+    warehouse, rules = stores.warehouse, rules_of(stores.settings)
+    intervals, trades = (warehouse.read_window(table, start, end) for table in (market.INTERVALS, market.TRADES))
+    energy = participants_energy(stores, start, end)
+    found = find(warehouse, start, end, energy, intervals, rules)
+    made = certify(energy, intervals, trades, found.standing, rules)
+    events = pl.concat([found.standing.events, made.events])
+    holdings = fold(events.join(made.bundles, on="bundle_id", how="semi"), made.bundles)
+    # People's events are never replaced, not even by themselves: one may be appended while this runs.
+    written = warehouse.commit(
+        Replace(certificates.BUNDLES, made.bundles, start, end),
+        Replace(certificates.EVENTS, pl.concat([found.kept, made.events]), start, end, "actor = 'pipeline'"),
+        Replace(certificates.STORAGE, made.storage, start, end),
+        Replace(certificates.HOLDINGS, holdings, start, end),
+        *_earlier_holdings(stores, start, found, made.events),
     )
-    frames = []
-    for table, frame in ((certificates.BUNDLES, issued.bundles), (certificates.EVENTS, issued.events)):
-        kept = stores.warehouse.read_window(table, start, end).join(settled, on=["zone", "interval_start"], how="semi")
-        frames.append((table, pl.concat([kept, frame])))
-    written = stores.warehouse.commit(*(Replace(table, frame, start, end) for table, frame in frames))
-    states = dict(frames[0][1].group_by("state").agg(pl.col("energy_wh").sum()).iter_rows())
-    for (table, _), done in zip(frames, written, strict=True):
+    states = dict(made.bundles.group_by("state").agg(pl.col("energy_wh").sum()).sort("state").iter_rows())
+    held = dict(holdings.group_by("state").agg(pl.col("energy_wh").sum()).sort("state").iter_rows())
+    for table, done in zip(certificates.ISSUES[:3], written[:3], strict=True):
         yield result(table, done.rows, done.changed, energy_wh_by_state=states)
+    changed = any(done.changed for done in written[3:])
+    yield result(certificates.HOLDINGS, written[3].rows, changed, energy_wh_by_state=held)
+
+
+def _earlier_holdings(stores: Stores, start: dt.datetime, found: Found, events: pl.DataFrame) -> Iterator[Replace]:
+    """The holdings of bundles from before the window that its events changed, or no longer change."""
+    touched = pl.concat([events, dated(found.remade)]).filter(pl.col("bundle_interval_start") < start)
+    if touched.is_empty():
+        return
+    ids = set(touched["bundle_id"])
+    first: dt.datetime = touched["bundle_interval_start"].min()  # type: ignore[assignment]
+    bundles, standing = history(stores.warehouse, ids, first, found.remade)
+    own = pl.concat([standing, events.join(bundles, on="bundle_id", how="semi")])
+    # ids are UUIDs
+    names = ", ".join(f"'{bundle_id}'" for bundle_id in sorted(ids))
+    yield Replace(certificates.HOLDINGS, fold(own, bundles), first, start, f"bundle_id IN ({names})")

@@ -42,10 +42,11 @@ def retire(
 ) -> pl.DataFrame:
     """Return events (`contracts.certificates.EVENTS`) that retire active certificates for consumption in a period.
 
-    `holdings` is a frame of `contracts.certificates.HOLDINGS`, of settled intervals only: others may still be made again. Taken are
-    the oldest first, lowest ids first, `energy_wh` or all of the selection; only those generated in intervals (of
-    `market_interval_s`) inside [period_start, period_end), which is the period of consumption. `consumption_wh` is what the beneficiary consumed in the period as metered (None where
-    nobody meters it, which the caller answers for), `covered_wh` what is claimed or retired for it already.
+    `holdings` is a frame of `contracts.certificates.HOLDINGS`, of settled intervals only: others may still be made again. Taken
+    are the oldest first, lowest ids first, `energy_wh` or all of the selection; only those generated in intervals (of
+    `market_interval_s`) inside [period_start, period_end), which is the period of consumption. `consumption_wh` is what the
+    beneficiary consumed in the period as metered (None where nobody meters it, which the caller answers for), `covered_wh` what
+    is claimed or retired for it already.
 
     Raises `CertificateError` for an empty period, fewer active certificates than asked for, or more than was consumed.
     """

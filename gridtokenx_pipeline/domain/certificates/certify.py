@@ -136,13 +136,14 @@ def certify(
     now = produced(energy, rules)
     kept = _kept(standing, settled, now)
     events = standing.events
-    holdings = fold(events, kept) if len(kept) else tables.HOLDINGS.empty()
+    own = events.join(kept, on="bundle_id", how="semi")
+    holdings = fold(own, kept) if len(kept) else tables.HOLDINGS.empty()
 
     due = now.join(closed, on=INTERVAL, maintain_order="left")
     first = as_bundles(due.filter((pl.col("version") == 1) & (pl.col("energy_wh") > 0)), rules)
     later = due.filter(pl.col("version") > 1)
     others = pl.concat([kept, standing.others, first.drop("reason")])
-    corrected = [correct(later, kept, holdings, events, others, rules)] if len(later) else []
+    corrected = [correct(later, kept, holdings, own, others, rules)] if len(later) else []
     if len(later):
         out_now = produced(energy, rules, "discharge").join(closed.filter(pl.col("version") > 1), on=INTERVAL)
         corrected.append(discharged(out_now, kept, holdings, rules))

@@ -38,7 +38,7 @@ class Issued:
 class Rules:
     """Who may have certificates of what.
 
-    `commissioned_at` are the moments from which meters may have certificates; one that is not named always may.
+    `commissioned_at` are the moments from which registered meters may have certificates, and no other may; None is no register.
     `batteries` are the meters that have a store; None is all of them. Efficiency of stores, there and back, in parts per million.
     """
 
@@ -148,10 +148,11 @@ def withheld(flags: pl.Expr) -> pl.Expr:
 
 
 def _commissioned(moments: Mapping[str, dt.datetime] | None) -> pl.Expr:
-    if not moments:
+    if moments is None:
         return pl.lit(value=True)
     since = pl.col("meter_id").replace_strict(moments, default=None, return_dtype=pl.Datetime("us", "UTC"))
-    return (pl.col("interval_start") >= since).fill_null(value=True)
+    # without a moment there is no device
+    return (pl.col("interval_start") >= since).fill_null(value=False)
 
 
 def _reasons() -> pl.Expr:

@@ -25,7 +25,8 @@ def account(flows: pl.DataFrame, before: pl.DataFrame, efficiency_ppm: int) -> p
 
     In an interval, the store gives before it takes, so nothing leaves it that may have come in later:
     used = min(ceil(discharge / efficiency), store), of which floor(used x green / store) is green,
-    green_out = min(discharge, floor(green used x efficiency)), and green_in = min(charge, surplus). A late row changes nothing, and all it charges counts as grey.
+    green_out = min(discharge, floor(green used x efficiency)), and green_in = min(charge, surplus).
+    A late row changes nothing, and all it charges counts as grey.
     """
     ordered = flows.sort("interval_start", *METER)
     meters = ordered.select(METER).unique().sort(METER).with_row_index("meter")
