@@ -54,16 +54,14 @@ def shortfall_of(short_bundle_id: str) -> str:
 
 def derived_ids(kind: str, keys: Iterable[str]) -> pl.Series:
     """Return the ids (String) of natural keys encoded as `ids.derived_id` does, many times faster than one by one."""
-    start = hashlib.sha1(namespace(kind).bytes, usedforsecurity=False)
-    texts = []
-    for key in keys:
-        digest = start.copy()
-        digest.update(key.encode())
-        text = digest.hexdigest()
-        # RFC 9562: version 5 and the variant 10
-        variant = "89ab"[int(text[16], 16) & 3]
-        texts.append(f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}")
-    return pl.Series(texts, dtype=pl.String)
+    prefix = namespace(kind).bytes
+    hashed = [hashlib.sha1(prefix + key.encode(), usedforsecurity=False).hexdigest() for key in keys]
+    text = pl.Series("text", hashed, dtype=pl.String)
+    at = pl.col("text").str.slice
+    # RFC 9562: version 5, and the variant 10 in two bits of the ninth byte
+    variant = at(16, 1).replace({digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"})
+    parts = (at(0, 8), pl.lit("-"), at(8, 4), pl.lit("-5"), at(13, 3), pl.lit("-"), variant, at(17, 3), pl.lit("-"), at(20, 12))
+    return text.to_frame().select(pl.concat_str(parts)).to_series()
 
 
 def iso_text(moment: str) -> pl.Expr:
