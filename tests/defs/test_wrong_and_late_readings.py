@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 
-import dagster as dg
 import polars as pl
 import pytest
 from line_campus import GENERATION, SILENCE, START, STEP, Message, with_values
 
 from gridtokenx_pipeline.contracts import certificates, core, market, settlement
 from gridtokenx_pipeline.defs.energy.derive import known_energy
+from gridtokenx_pipeline.domain.market import positions
 from ieee2030_5.xml import encode
 
 FAULTS = ("out_of_range", "register_decreased", "negative", "unknown_unit", "reading_type_unknown", "future")
 RECEIVED_LATE = START.replace(hour=22, minute=0)
-SETTLED = ("market", "certificates", "settlement")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,9 @@ def late(disturbed, tmp_path_factory):
     documents.append((corrected, with_values(corrected.documents()[3], {GENERATION: value})))
     campus.land([Message(m, RECEIVED_LATE + dt.timedelta(seconds=i), encode(d)) for i, (m, d) in enumerate(documents)])
     now = RECEIVED_LATE + dt.timedelta(minutes=5)
-    campus.before = campus.hashes(*SETTLED)
+    campus.settled_before = {
+        table: campus.read(table) for table in (*market.SETTLEMENTS, settlement.BATCHES, certificates.BUNDLES)
+    }
     campus.energy_before = campus.read(core.ENERGY_5MIN)
     campus.sent_before = campus.transactions_on_chain()
     campus.runs["intake"] = campus.run("intake", RECEIVED_LATE, now, now)
@@ -129,16 +130,27 @@ def test_late_readings_reach_the_energy_tables(late):
     assert after[corrected]["quality_flags"] & 16
 
 
-def test_late_readings_leave_what_is_settled_untouched_and_warn(late):
-    assert late.hashes(*SETTLED) == late.before
-    assert late.transactions_on_chain() == late.sent_before
+def test_late_readings_become_versions_and_leave_what_is_settled_untouched(late):
+    first = {table: late.read(table).filter(version=1) for table in late.settled_before}
+    assert {table.full_name for table in first if not first[table].equals(late.settled_before[table])} == set()
     run = late.runs["settle"]
-    # Bundles of settled intervals stay too, although the energy says otherwise now: a warning, which blocks nothing.
-    warnings = {"settled_energy_unchanged", "certificates_match_generation", *SILENCE}
-    assert run.failed_checks() == warnings
-    assert {run.checks[name].severity for name in run.failed_checks()} == {dg.AssetCheckSeverity.WARN}
-    assert run.metadata("settled_energy_unchanged")["positions_differing"] == 2
-    assert run.metadata("settled_energy_unchanged")["intervals"] == [str(START), str(START + 20 * STEP)]
+    assert run.metadata("settled_energy_unchanged")["positions_differing"] == 0
+    grid = late.read(market.GRID_SETTLEMENTS)
+    second = grid.filter(version=2).sort("interval_start", "meter_id")
+    corrected, incomplete = late.meters[0].id, late.meters[1].id
+    places = {(row["meter_id"], row["interval_start"]): row for row in second.iter_rows(named=True)}
+    # The second interval of the incomplete meter, the corrected reading, and what was estimated exactly and is measured now.
+    assert set(places) == {(incomplete, START + 20 * STEP), (corrected, START), (incomplete, START)}
+    assert set(second["reason"]) == {"correction"}
+    assert places[incomplete, START]["net_wh"] == places[incomplete, START]["amount_micro"] == 0
+    assert places[incomplete, START]["quality_flags"] == 1
+    place = ["meter_id", "interval_start"]
+    sums = grid.group_by(place).agg(pl.col("net_wh").sum()).sort(place)
+    assert sums.equals(positions(late.read(core.ENERGY_5MIN), 100).select(*place, "net_wh").sort(place))
+    assert late.read(market.TRADES)["version"].unique().to_list() == [1]
+    batches = late.read(settlement.BATCHES)
+    assert batches.sort("window_start", "version").select("version", "state").rows() == [(1, "confirmed"), (2, "confirmed")] * 2
+    assert len(late.transactions_on_chain()) == len(late.sent_before) + 2
 
 
 def test_what_was_known_before_stays_known(late):

@@ -32,9 +32,10 @@ KINDS = {"memo": "memo"}
     ],
 )
 def plan_settlement(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[dg.MaterializeResult]:
-    """Make one batch of every closed interval and declare the interval settled, in one transaction.
+    """Make one batch of every closed version of an interval and declare it settled, in one transaction.
 
-    This is the moment from which the interval never changes. Only what passed the blocking checks gets here.
+    This is the moment from which the version never changes: what is learned later makes another, which settles the difference.
+    Only what passed the blocking checks gets here.
     """
     start, end = window(context)
     intervals = stores.warehouse.read_window(market.INTERVALS, start, end).filter(pl.col("state") == "closed")
@@ -56,7 +57,14 @@ def plan_settlement(context: dg.AssetExecutionContext, stores: Stores) -> Iterat
         SetState(market.INTERVALS, keys, SETTLED),
     )
     yield result(settlement.ITEMS, items.rows, items.changed, new_items=items.rows)
-    yield result(settlement.BATCHES, batches.rows, batches.changed, new_batches=batches.rows, intervals_settled=len(keys))
+    yield result(
+        settlement.BATCHES,
+        batches.rows,
+        batches.changed,
+        new_batches=batches.rows,
+        intervals_settled=int((keys["version"] == 1).sum()),
+        corrections_settled=int((keys["version"] > 1).sum()),
+    )
 
 
 @stage(

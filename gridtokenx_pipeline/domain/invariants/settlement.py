@@ -56,7 +56,7 @@ def _batch_violations(batch: dict[str, Any], items: pl.DataFrame) -> list[tuple[
         elif item["kind"] == CERTIFICATE:
             totals["certificate_wh"] += values["energy_wh"]
         elif item["kind"] in meters:
-            meters[item["kind"]].append(values.get("meter_id"))
+            meters[item["kind"]].append(str(values.get("meter_id")))
             reasons.add(values.get("reason", CORRECTION))
     if batch["version"] > 1:
         if totals["traded_wh"] or totals["amount_micro"]:
