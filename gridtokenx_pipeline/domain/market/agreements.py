@@ -50,22 +50,12 @@ def fold_agreements(
     the later document. Other terms end the row and begin another; to cancel, reject or delete either side ends it. Proposed:
     one side alone, or accepted by neither. Refused: what no market could use, with the reason; it stops nothing else.
     """
-    sides = _sides(versions(documents, "agreement", zone, interval_s), devices, known_meters, tariff_bands)
-    usable = sides.filter(pl.col("reason").is_null() & (pl.col("valid_from") < pl.col("valid_until")))
-    pairs = _mirrored(usable)
-    lonely = usable.filter(
-        ~pl.col("message_id").is_in(pl.concat([pairs["seller_message_id"], pairs["buyer_message_id"]]).implode())
-    )
     stated = frame_of_rows([_file_row(agreement) for agreement in file_agreements], _SCHEMA)
-    agreed = pairs.filter("accepted")
-    frame = pl.concat(
-        [
-            *one_at_a_time(stated, agreed),
-            pairs.filter(~pl.col("accepted")).select(_columns(PROPOSED, pl.lit("accepted by neither side"))),
-            lonely.select(_columns(PROPOSED, pl.format("the {} has not put its side of it", "other"))),
-            sides.filter(pl.col("reason").is_not_null()).select(_columns(REFUSED, pl.col("reason"))),
-        ]
-    )
+    if (documents["kind"] == "agreement").any():
+        sides = _sides(versions(documents, "agreement", zone, interval_s), devices, known_meters, tariff_bands)
+        frame = _folded(stated, sides)
+    else:
+        frame = stated
     ids = [_id(zone, row) for row in frame.iter_rows(named=True)]
     frame = frame.with_columns(pl.Series("agreement_id", ids, pl.String), pl.lit(zone).alias("zone"))
     return tables.AGREEMENTS.conform(frame).sort("agreement_id")
@@ -79,11 +69,16 @@ def standing_agreements(agreements: pl.DataFrame, tariffs: pl.DataFrame, interva
     """
     held = agreements.filter(pl.col("state") == IN_FORCE).sort("zone", "priority", *_PAIR, "valid_from")
     prices = tariffs.sort("interval_start")
+    feed_in, retail = (prices[name] for name in ("feed_in_micro_per_kwh", "retail_micro_per_kwh"))
+    bounds = (feed_in.max(), retail.min())
     ends_after = dt.timedelta(seconds=interval_s)
+    start = pl.col("interval_start")
     found = []
     for row in held.iter_rows(named=True):
         price, until = row["price_micro_per_kwh"], row["valid_until"]
-        start = pl.col("interval_start")
+        if prices.is_empty() or bounds[0] <= price <= bounds[1]:
+            found.append(_agreement(row, row["valid_from"], until))
+            continue
         within = prices.filter((start >= row["valid_from"]) & (pl.lit(True) if until is None else start < until)).select(
             start, fit=pl.lit(price).is_between(pl.col("feed_in_micro_per_kwh"), pl.col("retail_micro_per_kwh"))
         )
@@ -94,6 +89,22 @@ def standing_agreements(agreements: pl.DataFrame, tariffs: pl.DataFrame, interva
         for _, first, last in runs.agg(start.min().alias("first"), start.max().alias("last")).iter_rows():
             found.append(_agreement(row, first, last + ends_after))
     return found
+
+
+def _folded(stated: pl.DataFrame, sides: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the file and of devices, whatever their state."""
+    usable = sides.filter(pl.col("reason").is_null() & (pl.col("valid_from") < pl.col("valid_until")))
+    pairs = _mirrored(usable)
+    met = pl.concat([pairs["seller_message_id"], pairs["buyer_message_id"]])
+    lonely = usable.filter(~pl.col("message_id").is_in(met.implode()))
+    return pl.concat(
+        [
+            *one_at_a_time(stated, pairs.filter("accepted")),
+            pairs.filter(~pl.col("accepted")).select(_columns(PROPOSED, pl.lit("accepted by neither side"))),
+            lonely.select(_columns(PROPOSED, pl.format("the {} has not put its side of it", "other"))),
+            sides.filter(pl.col("reason").is_not_null()).select(_columns(REFUSED, pl.col("reason"))),
+        ]
+    )
 
 
 def _sides(

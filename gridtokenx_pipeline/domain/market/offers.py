@@ -8,7 +8,7 @@ import polars as pl
 
 from gridtokenx_pipeline.contracts import market as tables
 
-from ..ids import derived_id, iso
+from ..id_columns import derived_id_column, json_texts
 from .model import Offer
 from .p2p_versions import interval_problem, versions
 
@@ -22,6 +22,8 @@ def fold_offers(documents: pl.DataFrame, zone: str, known_meters: Collection[str
     force from the first interval that starts at or after the receipt of its message, within its own interval, until it is
     changed, suspended, cancelled or deleted. One that no market can use is refused, with the reason, and stops nothing else.
     """
+    if not (documents["kind"] == "offer").any():
+        return tables.OFFERS.empty()
     folded = versions(documents, "offer", zone, interval_s)
     rows = (
         folded.filter(pl.col("status").is_null() | (pl.col("status") == "active"))
@@ -33,9 +35,8 @@ def fold_offers(documents: pl.DataFrame, zone: str, known_meters: Collection[str
         # Replaced before the first interval that it was for.
         .filter((pl.col("valid_from") < pl.col("valid_until")).fill_null(True))
     )
-    ids = [derived_id("offer", zone, *key, iso(start)) for *key, start in rows.select("owner", "path", "valid_from").iter_rows()]
     frame = rows.select(
-        pl.Series("offer_id", ids, pl.String),
+        _ids(zone, rows).alias("offer_id"),
         pl.lit(zone).alias("zone"),
         pl.col("owner").alias("meter_id"),
         pl.col("side").fill_null(""),
@@ -55,6 +56,20 @@ def standing_offers(offers: pl.DataFrame) -> list[Offer]:
     held = offers.filter(pl.col("state") == IN_FORCE).sort("zone", "meter_id", "side", "valid_from", "offer_id")
     columns = ("zone", "meter_id", "side", "energy_limit_wh", "price_limit_micro_per_kwh", "valid_from", "valid_until")
     return [Offer(*row) for row in held.select(columns).iter_rows()]
+
+
+def _ids(zone: str, rows: pl.DataFrame) -> pl.Series:
+    """`ids.derived_id` of zone, meter, address and start, row by row."""
+    keys = pl.DataFrame(
+        {
+            "zone": json_texts([zone]) * rows.height,
+            "meter": json_texts(rows["owner"]),
+            "path": json_texts(rows["path"]),
+            "start": rows["valid_from"].dt.strftime('"%Y-%m-%dT%H:%M:%SZ"'),
+        },
+        schema_overrides=dict.fromkeys(("zone", "meter", "path"), pl.String),
+    )
+    return derived_id_column("offer", keys.select(pl.format("[{},{},{},{}]", *keys.columns)).to_series())
 
 
 def _reason(known_meters: Collection[str]) -> pl.Expr:

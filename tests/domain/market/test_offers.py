@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from p2p_history import METERS, STEP_S, YEAR_MIN, at, deletion, document, history
 
 from gridtokenx_pipeline.contracts.market import OFFERS
+from gridtokenx_pipeline.domain.ids import derived_id
 from gridtokenx_pipeline.domain.market.model import Offer
 from gridtokenx_pipeline.domain.market.offers import fold_offers, standing_offers
 
@@ -116,3 +117,8 @@ def test_rows_come_in_any_order():
     frames = [fold_offers(documents.sample(fraction=1, shuffle=True, seed=seed), "stanford", METERS, STEP_S) for seed in range(4)]
     for frame in frames[1:]:
         assert_frame_equal(frame, frames[0])
+
+
+def test_ids_are_those_of_the_natural_key():
+    (row,) = fold(document(1, "M1", A)).to_dicts()
+    assert row["offer_id"] == derived_id("offer", "stanford", "M1", A, "2026-06-01T00:05:00Z")
