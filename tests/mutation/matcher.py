@@ -57,7 +57,9 @@ class Workshop:
             module.write_text(text)
 
     def _run(self, tests: Iterable[str]) -> int:
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0", *tests]
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no_shrinking"]
+        examples = ["--hypothesis-seed=0", "--hypothesis-profile=mutants"]
+        command = [sys.executable, "-m", "pytest", *options, *examples, *tests]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=self._environment(), check=False)
         if done.returncode not in (0, 1):
             raise RuntimeError(f"the tests did not run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
@@ -66,7 +68,7 @@ class Workshop:
     def _environment(self) -> dict[str, str]:
         return {
             **os.environ,
-            "PYTHONPATH": str(self._directory),
+            "PYTHONPATH": f"{self._directory}{os.pathsep}{Path(__file__).parent}",
             # neither the working directory nor compiled modules of other mutants come first
             "PYTHONSAFEPATH": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
