@@ -16,7 +16,9 @@ from gridtokenx_pipeline.domain.invariants import (
     market_violations,
     settlement_violations,
 )
-from gridtokenx_pipeline.domain.market import Agreement, Tariff, clear, positions
+from gridtokenx_pipeline.domain.market import Agreement, Link, Network, Tariff, clear, positions
+from gridtokenx_pipeline.domain.market.campus import campus_balances
+from gridtokenx_pipeline.domain.market.corrections import corrections
 from gridtokenx_pipeline.domain.settlement import plan
 
 START = dt.datetime(2026, 11, 22, 20, tzinfo=dt.UTC)
@@ -99,7 +101,15 @@ def test_honest_market(check_market, cleared):
         ({"price_micro_per_kwh": lambda price: price + 1_000}, {"pool_price", "amount"}),
         ({"amount_micro": lambda amount: amount + 1}, {"amount"}),
         ({"buyer_meter_id": "GHOST"}, {"zero_sum", "meter_balance"}),
-        ({"version": 2}, {"orphan", "meter_balance"}),
+        ({"version": 2}, {"orphan", "meter_balance", "correction"}),
+        ({"mechanism": "mmr/1"}, {"mechanism"}),
+        ({"quality_flags": 17}, {"quality_flags"}),
+        ({"loss_wh": 1}, {"loss", "meter_balance"}),
+        ({"loss_wh": -1}, {"loss", "meter_balance"}),
+        ({"loss_wh": 10**6}, {"loss", "individual_rationality"}),
+        ({"wheeling_micro": -1}, {"wheeling"}),
+        ({"wheeling_micro": 10**7}, {"wheeling", "individual_rationality"}),
+        ({"amount_micro": 1}, {"amount", "individual_rationality"}),
     ],
 )
 def test_tampered_trade_is_caught(check_market, cleared, changes, caught):
@@ -123,7 +133,8 @@ def test_missing_and_repeated_trades_are_caught(check_market, cleared):
         (3, {"reason": "residual"}, {"interval_totals"}),
         (3, {"meter_id": "GHOST"}, {"coverage"}),
         (3, {"meter_id": "M3"}, {"coverage", "interval_totals"}),
-        (3, {"version": 2}, {"orphan", "coverage", "interval_totals"}),
+        (3, {"version": 2}, {"orphan", "coverage", "interval_totals", "correction"}),
+        (3, {"reason": "correction"}, {"correction"}),
     ],
 )
 def test_tampered_grid_settlement_is_caught(check_market, cleared, row, changes, caught):
@@ -150,6 +161,9 @@ def test_a_meter_settled_never_or_twice_is_caught(check_market, cleared):
         ({"price_micro_per_kwh": lambda price: price + 1}, {"pool_price"}),
         ({"retail_micro_per_kwh": 90_000}, {"price_bounds", "amount"}),
         ({"state": "open"}, {"open_interval"}),
+        ({"version": 3}, {"version_order", "orphan"}),
+        ({"loss_wh": 1}, {"loss"}),
+        ({"wheeling_micro": 1}, {"wheeling"}),
     ],
 )
 def test_tampered_interval_is_caught(check_market, cleared, changes, caught):
@@ -164,6 +178,109 @@ def test_amounts_beyond_64_bits_are_still_checked(position_frame):
     made = position_frame(("M1", 10**9, 0, 0, 0), ("M2", 0, 3 * 10**9, 0, 0))
     dear = clear(made, Tariff(10**10, 10**11), closed_before=START + dt.timedelta(hours=1))
     assert market_violations(dear.intervals, dear.trades, dear.grid_settlements, max_partners=25, positions=made).is_empty()
+
+
+@pytest.fixture(scope="module")
+def corrected(energy, cleared):
+    """The first window was settled, and then corrected: M1 had generated 12 Wh less, M3 used 1 Wh more."""
+    settled = cleared.intervals.with_columns(state=pl.lit("settled"))
+    changes = {"M1": {"generation": -12_000}, "M3": {"load": 1_000}}
+    rows = energy.to_dicts()
+    for row in rows:
+        if row["interval_start"] == START:
+            for channel, more in changes.get(row["meter_id"], {}).items():
+                row[f"{channel}_milli_wh"] += more
+                row[f"{channel}_register_milli_wh"] += more
+    now = positions(pl.DataFrame(rows, schema=energy.schema), 100)
+    made = corrections(now, settled, cleared.grid_settlements, closed_before=START + dt.timedelta(hours=1))
+    return pl.concat([settled, made.intervals]), pl.concat([cleared.grid_settlements, made.grid_settlements]), now
+
+
+def found_in(cleared, intervals, grid, now=None):
+    return names(market_violations(intervals, cleared.trades, grid, max_partners=25, positions=now))
+
+
+def test_honest_corrections(cleared, corrected):
+    intervals, grid, now = corrected
+    assert intervals["version"].to_list() == [1, 1, 2]
+    assert grid.filter(version=2).select("meter_id", "net_wh").rows() == [("M1", -12), ("M3", -1)]
+    assert found_in(cleared, *corrected) == set()
+    # What is not known of a settled interval any more is no reason to settle it again.
+    assert found_in(cleared, intervals, grid, now.filter(pl.col("meter_id") != "M1")) == set()
+
+
+@pytest.mark.parametrize(
+    ("changes", "caught"),
+    [
+        ({"traded_wh": 1}, {"correction", "traded_volume"}),
+        ({"capped_wh": 1}, {"correction", "traded_volume"}),
+        ({"supply_wh": 0}, {"interval_totals"}),
+        ({"demand_wh": 0}, {"interval_totals"}),
+        ({"meters": 3}, {"interval_totals"}),
+        ({"mechanism": "mmr/1"}, {"correction"}),
+        ({"retail_micro_per_kwh": 300_000}, {"correction", "amount"}),
+        ({"version": 3}, {"version_order", "orphan"}),
+    ],
+)
+def test_a_tampered_version_is_caught(cleared, corrected, changes, caught):
+    intervals, grid, now = corrected
+    assert found_in(cleared, tampered(intervals, 2, **changes), grid, now) >= caught
+
+
+@pytest.mark.parametrize(
+    ("row", "changes", "caught"),
+    [
+        (-2, {"amount_micro": lambda amount: amount + 1}, {"amount"}),
+        (-1, {"amount_micro": 0}, {"amount"}),
+        (-1, {"energy_wh": -2, "net_wh": -2}, {"amount", "coverage", "interval_totals"}),
+        (-1, {"traded_wh": -1, "energy_wh": 0}, {"meter_balance", "zero_sum", "amount"}),
+        (-1, {"reason": "residual"}, {"correction"}),
+    ],
+)
+def test_a_tampered_correction_is_caught(cleared, corrected, row, changes, caught):
+    intervals, grid, now = corrected
+    assert found_in(cleared, intervals, tampered(grid, row, **changes), now) >= caught
+
+
+def test_a_correction_before_its_interval_is_settled_is_caught(cleared, corrected):
+    intervals, grid, now = corrected
+    early = intervals.with_columns(state=pl.lit("closed"))
+    assert found_in(cleared, early, grid, now) == {"version_order"}
+    assert found_in(cleared, intervals[:2], grid, now) >= {"orphan"}
+
+
+@pytest.fixture(scope="module")
+def far(energy):
+    """The same meters with M3 behind a line that loses 2 % and costs something; M1's agreement has to pay it too."""
+    network = Network({"M1": "north", "M2": "north", "M3": "south"}, {("south", "north"): Link(20_000, 5_000)})
+    made = positions(energy, 100)
+    agreement = Agreement("stanford", "M1", "M3", 5, 100_000)
+    later = START + dt.timedelta(hours=1)
+    return network, made, clear(made, TARIFF, closed_before=later, agreements=[agreement], network=network)
+
+
+def test_honest_losses(far):
+    network, made, cleared = far
+    assert cleared.trades["loss_wh"].min() > 0
+    frames = cleared.intervals, cleared.trades, cleared.grid_settlements
+    balances = campus_balances(*frames)
+    assert names(market_violations(*frames, max_partners=25, positions=made, balances=balances, network=network)) == set()
+    assert names(market_violations(*frames, max_partners=25, network=Network())) == {"loss", "wheeling"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "caught"),
+    [
+        ({"loss_wh": 0}, {"loss", "meter_balance", "zero_sum"}),
+        ({"wheeling_micro": 0}, {"wheeling"}),
+        ({"wheeling_micro": 10_000}, {"wheeling", "individual_rationality"}),
+    ],
+)
+def test_a_tampered_way_is_caught(far, changes, caught):
+    network, _, cleared = far
+    trades = tampered(cleared.trades, 1, **changes)
+    found = market_violations(cleared.intervals, trades, cleared.grid_settlements, max_partners=25, network=network)
+    assert names(found) >= caught
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +396,7 @@ def test_honest_settlement(planned):
         ({"payload": lambda text: text.replace(",", ", ")}, {"payload", "leaf", "root"}),
         ({"payload": "not json"}, {"payload", "leaf", "root"}),
         ({"payload": "[]"}, {"payload"}),
+        ({"payload": lambda text: text.replace('"version":1', '"version":2')}, {"payload", "leaf"}),
         ({"natural_key": "another"}, {"payload"}),
         ({"kind": "trade"}, {"payload", "leaf_order"}),
         ({"leaf_sha256": "00" * 32}, {"leaf"}),
@@ -306,6 +424,19 @@ def test_tampered_item_is_caught(planned, changes, caught):
 )
 def test_tampered_batch_is_caught(planned, changes, caught):
     assert names(settlement_violations(planned.items, tampered(planned.batches, 0, **changes))) == caught
+
+
+def test_a_correction_that_trades_or_reads_other_meters_is_caught(energy, cleared, corrected):
+    intervals, grid, now = corrected
+    none = cleared.trades.clear(), issue(energy).bundles.clear()
+    second = plan(now, none[0], grid.filter(version=2), none[1], intervals.filter(version=2))
+    assert names(settlement_violations(second.items, second.batches)) == set()
+    readings = second.items["kind"] == "energy_reading"
+    assert "correction" in names(settlement_violations(second.items.filter(~readings), second.batches))
+    # A first version that calls itself the second trades, and settles for other reasons.
+    first = cleared.trades, cleared.grid_settlements, none[1], cleared.intervals
+    pretending = plan(now, *(frame.with_columns(version=pl.lit(2, dtype=pl.Int32)) for frame in first))
+    assert names(settlement_violations(pretending.items, pretending.batches)) == {"correction"}
 
 
 def test_a_missing_item_is_caught(planned):

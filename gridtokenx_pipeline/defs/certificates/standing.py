@@ -58,7 +58,8 @@ def find(
 ) -> Found:
     """Read what stands before the intervals of [start, end) are certified."""
     window = (pl.col("interval_start") >= start) & (pl.col("interval_start") < end)
-    bundles = warehouse.read_window(certificates.BUNDLES, start, end)
+    near = warehouse.read_window(certificates.BUNDLES, start - _JUST_BEFORE, end)
+    bundles = near.filter(window)
     events = warehouse.read(certificates.EVENTS, _EVENTS, (start, end, start, end))
     storage = warehouse.read(certificates.STORAGE, "interval_start >= ?", (start - _JUST_BEFORE,))
     later = pl.concat([events.select("interval_start"), storage.select("interval_start")]).filter(pl.col("interval_start") >= end)
@@ -81,7 +82,7 @@ def find(
         .group_by(METER)
         .agg(settled_until=pl.col("interval_start").max())
         .select(list(SETTLED_UNTIL)),
-        others=_others(warehouse, start, end, energy, intervals),
+        others=pl.concat([near.filter(~window), _others(warehouse, start, end, energy, intervals)]),
     )
     return Found(standing, present.filter(window & (pl.col("actor") == PIPELINE)), remade)
 
@@ -162,7 +163,7 @@ def _shortfalls(warehouse: Warehouse, start: dt.datetime, present: pl.DataFrame,
 def _others(
     warehouse: Warehouse, start: dt.datetime, end: dt.datetime, energy: pl.DataFrame, intervals: pl.DataFrame
 ) -> pl.DataFrame:
-    """Issued bundles just before and after the window, whose ids a correction may not issue again."""
+    """Issued bundles of the day before and after, less the hour just before, whose ids a correction may not issue again."""
     corrected = intervals.filter((pl.col("version") > 1) & (pl.col("state") == "closed"))
     if corrected.is_empty():
         return certificates.BUNDLES.empty()
@@ -171,5 +172,5 @@ def _others(
         certificates.BUNDLES,
         "state = ? AND list_contains(?::VARCHAR[], meter_id) AND (interval_start >= ? AND interval_start < ? "
         "OR interval_start >= ? AND interval_start < ?)",
-        (ISSUED, meters, start - _NEIGHBOURS, start, end, end + _NEIGHBOURS),
+        (ISSUED, meters, start - _NEIGHBOURS, start - _JUST_BEFORE, end, end + _NEIGHBOURS),
     )

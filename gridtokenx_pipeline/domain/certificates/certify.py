@@ -10,12 +10,13 @@ from gridtokenx_pipeline.contracts import certificates as tables
 from gridtokenx_pipeline.contracts import core
 
 from .allocate import WITHDRAW_STEP, allocate, cancellations
-from .corrections import Corrected, correct, discharged
+from .corrections import Corrected, correct, discharged, issued_elsewhere
 from .events import events_of
 from .fold import fold
 from .issue import Rules, as_bundles, issues, produced
 from .names import (
     HELD,
+    ID_OVERLAP,
     ISSUED,
     KEY,
     LOCKED,
@@ -140,7 +141,7 @@ def certify(
     holdings = fold(own, kept) if len(kept) else tables.HOLDINGS.empty()
 
     due = now.join(closed, on=INTERVAL, maintain_order="left")
-    first = as_bundles(due.filter((pl.col("version") == 1) & (pl.col("energy_wh") > 0)), rules)
+    first = _first(due.filter((pl.col("version") == 1) & (pl.col("energy_wh") > 0)), pl.concat([kept, standing.others]), rules)
     later = due.filter(pl.col("version") > 1)
     others = pl.concat([kept, standing.others, first.drop("reason")])
     corrected = [correct(later, kept, holdings, own, others, rules)] if len(later) else []
@@ -170,6 +171,15 @@ def certify(
         events_of(pl.concat(happened, how="diagonal_relaxed"), events),
         tables.STORAGE.conform(pl.concat([kept_storage, storage]).sort(tables.STORAGE.key)),
     )
+
+
+def _first(rows: pl.DataFrame, others: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+    """First bundles of intervals; held where a bundle that stands has their ids, since its end was another when it was issued."""
+    ranges = rows.select(*KEY, "first_wh", last_wh=pl.col("first_wh") + pl.col("energy_wh") - 1)
+    taken = issued_elsewhere(ranges, others).with_columns(taken=pl.lit(ID_OVERLAP))
+    reason = pl.concat_str(pl.col("reason").replace("", None), "taken", separator=",", ignore_nulls=True)
+    marked = rows.join(taken, on=KEY, how="left", maintain_order="left").with_columns(reason=reason)
+    return as_bundles(marked.drop("taken"), rules)
 
 
 def _kept(standing: Standing, settled: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:

@@ -88,6 +88,23 @@ def discharged(now: pl.DataFrame, kept: pl.DataFrame, holdings: pl.DataFrame, ru
     return Corrected(bundles, issues(bundles))
 
 
+def issued_elsewhere(rows: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    """Return the keys of those `rows` (first_wh and last_wh of meters and intervals) whose ids another interval has issued."""
+    theirs = others.filter((pl.col("state") == ISSUED) & (pl.col("origin") == PRODUCTION)).select(
+        *METER, "interval_start", low="first_wh", high="last_wh"
+    )
+    return (
+        rows.join(theirs, on=METER, suffix="_other")
+        .filter(
+            (pl.col("interval_start") != pl.col("interval_start_other"))
+            & (pl.col("first_wh") <= pl.col("high"))
+            & (pl.col("last_wh") >= pl.col("low"))
+        )
+        .select(KEY)
+        .unique()
+    )
+
+
 def _settled(now: pl.DataFrame, own: pl.DataFrame, holdings: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """`now` with what the certificates of each meter and interval stand at."""
     issued = own.filter(pl.col("state") == ISSUED)
@@ -143,20 +160,7 @@ def _added(more: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
         first_wh=pl.when(above | ~below).then(end - extra).otherwise(pl.col("first_wh")),
         room=above | below,
     ).with_columns(last_wh=pl.col("first_wh") + pl.col("energy_wh") - 1)
-    theirs = others.filter((pl.col("state") == ISSUED) & (pl.col("origin") == PRODUCTION)).select(
-        *METER, "interval_start", low="first_wh", high="last_wh"
-    )
-    taken = (
-        placed.join(theirs, on=METER, suffix="_other")
-        .filter(
-            (pl.col("interval_start") != pl.col("interval_start_other"))
-            & (pl.col("first_wh") <= pl.col("high"))
-            & (pl.col("last_wh") >= pl.col("low"))
-        )
-        .select(KEY)
-        .unique()
-        .with_columns(taken=pl.lit(value=True))
-    )
+    taken = issued_elsewhere(placed, others).with_columns(taken=pl.lit(value=True))
     placed = placed.join(taken, on=KEY, how="left", maintain_order="left").sort(*METER, "first_wh", "interval_start")
     twice = pl.col("first_wh") <= pl.col("last_wh").cum_max().shift(1).over(METER)
     free = pl.col("room") & pl.col("taken").is_null() & ~twice.fill_null(value=False)

@@ -88,12 +88,18 @@ class Registry:
     states: dict[tuple[int, int], str] = field(default_factory=dict)
 
     def run(
-        self, energy: pl.DataFrame, numbers: range, trades: pl.DataFrame | None = None, version: int = 1, settle: bool = True
+        self,
+        energy: pl.DataFrame,
+        numbers: range,
+        trades: pl.DataFrame | None = None,
+        version: int | None = 1,
+        settle: bool = True,
     ):
-        """Certify a window of intervals, all in one version; settle it unless told otherwise."""
+        """Certify a window of intervals in one version (None: in those they are in); settle it unless told otherwise."""
         energy = energy.filter(pl.col("interval_start").is_in([START + n * STEP for n in numbers]))
         start, end = START + numbers.start * STEP, START + numbers.stop * STEP
-        self.states |= {(n, version): "closed" for n in numbers}
+        if version is not None:
+            self.states |= {(n, version): "closed" for n in numbers}
         intervals = interval_rows([(n, v, state) for (n, v), state in self.states.items()])
         window = (pl.col("interval_start") >= start) & (pl.col("interval_start") < end)
         standing_events = stands(self.events, intervals)
@@ -127,7 +133,7 @@ class Registry:
         self.bundles = pl.concat([self.bundles.filter(~window), made.bundles]).sort("bundle_id")
         self.storage = pl.concat([self.storage.filter(~window), made.storage]).sort(tables.STORAGE.key)
         self.events = pl.concat([standing_events, made.events]).sort("event_id")
-        if settle:
+        if settle and version is not None:
             self.states |= {(n, version): "settled" for n in numbers}
         return made
 
