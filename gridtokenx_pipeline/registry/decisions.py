@@ -89,7 +89,7 @@ def plan_withdrawal(
     at: dt.datetime,
     energy_wh: int | None = None,
 ) -> pl.DataFrame:
-    """Return the events that withdraw a bundle, or `energy_wh` of it from the top. Raises `CertificateError` where it cannot be."""
+    """Return events that withdraw a bundle, or `energy_wh` of it from the top. Raises `CertificateError` where it cannot be."""
     holdings = settled_holdings(warehouse, "bundle_id = ?", (bundle_id,))
     if holdings.is_empty():
         raise CertificateError(

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gridtokenx_pipeline import clock, config
-from gridtokenx_pipeline.cli import app
+from gridtokenx_pipeline.cli import app, certificates
 from gridtokenx_pipeline.contracts import Table, Type, core, market, settlement
 from gridtokenx_pipeline.contracts import certificates as tables
 from gridtokenx_pipeline.domain.certificates import fold
@@ -144,7 +144,8 @@ def data(made, tmp_path):
 
 
 def invoke(data: Path, *arguments: str, **options: object):
-    return CliRunner().invoke(app, ["certificates", *arguments, "--data", str(data)], **options)
+    """Run a command of the group; the whole tree of commands would be built anew each time."""
+    return CliRunner().invoke(certificates.app, [*arguments, "--data", str(data)], **options)
 
 
 def answer(data: Path, *arguments: str):
@@ -276,6 +277,11 @@ def test_an_event_leads_to_its_bundle_and_what_is_not_on_chain_says_so(made):
 )
 def test_what_cannot_be_found_is_one_line(made, arguments, why):
     assert why.replace(" or ", ", ") in refused(invoke(made, *arguments)).replace(" or ", ", ")
+
+
+def test_the_group_is_part_of_the_command():
+    shown = CliRunner().invoke(app, ["certificates", "--help"])
+    assert all(name in shown.stdout for name in ("list", "show", "retire", "withdraw", "expire"))
 
 
 def test_without_a_warehouse_nothing_is_made(tmp_path):
