@@ -9,9 +9,10 @@ import polars as pl
 
 from gridtokenx_pipeline import clock
 from gridtokenx_pipeline.config import Settings
-from gridtokenx_pipeline.domain.market import Tariff
-from gridtokenx_pipeline.domain.market.tariffs import WEEKDAYS, Period, Plan, tariff_frame
+from gridtokenx_pipeline.domain.market.tariffs import tariff_frame
 from gridtokenx_pipeline.publishing.grid_tariff import AHEAD
+
+from ..market.inputs import flat_tariff, tariff_plans
 
 _HOUR_S = 3600
 
@@ -26,41 +27,6 @@ def coming_prices(settings: Settings, now: dt.datetime) -> pl.DataFrame:
     starts = pl.datetime_range(
         first, first + AHEAD, interval=f"{step}s", closed="left", time_unit="us", time_zone="UTC", eager=True
     )
-    frame = tariff_frame(starts, _plans(settings), _flat(settings), settings.site.timezone, step)
+    frame = tariff_frame(starts, tariff_plans(settings), flat_tariff(settings), settings.site.timezone, step)
     same = sum(1 for _ in takewhile(lambda currency: currency == frame["currency"][0], frame["currency"]))
     return frame.head(same).with_columns(duration_s=pl.lit(step))
-
-
-def _flat(settings: Settings) -> Tariff:
-    flat = settings.market
-    return Tariff(flat.feed_in_micro_per_kwh, flat.retail_micro_per_kwh, flat.seller_compensation_micro_per_kwh, flat.currency)
-
-
-def _plans(settings: Settings) -> list[Plan]:
-    return [
-        Plan(
-            plan.name,
-            plan.valid_from,
-            plan.valid_until,
-            tuple(
-                Period(
-                    period.name,
-                    period.feed_in_micro_per_kwh,
-                    period.retail_micro_per_kwh,
-                    tuple(WEEKDAYS.index(day) + 1 for day in period.days),
-                    period.months,
-                    _minute(period.start),
-                    _minute(period.end),
-                )
-                for period in plan.periods
-            ),
-            plan.currency,
-            plan.seller_compensation_micro_per_kwh,
-        )
-        for plan in settings.market.tariffs
-    ]
-
-
-def _minute(time: str) -> int:
-    hours, minutes = time.split(":")
-    return int(hours) * 60 + int(minutes)
