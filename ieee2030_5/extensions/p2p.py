@@ -122,7 +122,11 @@ class BilateralAgreementList(SubscribableList):
 
 @dataclass(slots=True, kw_only=True)
 class Trade(Resource):
-    """What a device sold or bought in an interval. A later `version` replaces an earlier one of the same `trade_id`."""
+    """What a device sold or bought in an interval, for good: corrections are settled with the grid.
+
+    `energy_wh` is what the seller sold, and for the buyer what arrived. `amount` is the price of what was sold, the same on both
+    sides; wheeling is not in it. `version` is that of the interval's settlement.
+    """
 
     xml_namespace: ClassVar[str] = P2P
 
@@ -148,7 +152,10 @@ class TradeList(SubscribableList):
 
 @dataclass(slots=True, kw_only=True)
 class IntervalPrice(Resource):
-    """The outcome of an interval: the pool's price between feed-in and retail price, supply and demand in Wh."""
+    """The outcome of an interval: the pool's price between feed-in and retail price, supply and demand in Wh.
+
+    `version` grows with each correction of the interval: supply and demand are then what is known, the prices those of the trades.
+    """
 
     xml_namespace: ClassVar[str] = P2P
 
