@@ -154,7 +154,7 @@ class TradeList(SubscribableList):
 class IntervalPrice(Resource):
     """The outcome of an interval: the pool's price between feed-in and retail price, supply and demand in Wh.
 
-    `version` grows with each correction of the interval: supply and demand are then what is known, the prices those of the trades.
+    `version` grows with each correction: supply and demand are then what is known, prices those that the trades were made by.
     """
 
     xml_namespace: ClassVar[str] = P2P
