@@ -3,8 +3,6 @@
 What settled versions of intervals and people made stays as it is.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator
 
