@@ -127,8 +127,12 @@ def message(
 def list_(data: options.Data = None, config: options.Config = None, json_: options.Json = False) -> None:
     """List the events that have not ended, with their addresses and how many devices answered what.
 
+    The hours of the grid's tariff, which follow from the configuration, are left out.
+
     Example: gridtokenx events list --json
     """
+    from gridtokenx_pipeline.publishing.grid_tariff import TARIFF
+
     settings = options.settings(data, config)
     store = _store(settings)
     now = dt.datetime.now(dt.UTC).timestamp()
@@ -145,7 +149,7 @@ def list_(data: options.Data = None, config: options.Config = None, json_: optio
         }
         for kind, name in _KINDS.items()
         for row in store.owned(name)
-        if (row.ends_at or 0) > now
+        if (row.ends_at or 0) > now and not row.path.startswith(f"{TARIFF}/")
     ]
     if json_:
         typer.echo(json.dumps(rows, indent=2))
