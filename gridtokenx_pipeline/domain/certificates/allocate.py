@@ -140,7 +140,9 @@ def cancellations(locked: pl.DataFrame, taken: pl.DataFrame) -> pl.DataFrame:
         .with_columns(since=pl.col("until") - pl.col("green_used_wh"))
     )
     # takings [since, until) and locked ranges [low, high) lie on one line of a meter's certificates: cut at all of their ends
-    points = pl.concat(frame.select(*METER, at=name) for frame, name in ((lines, "low"), (cuts, "since"), (cuts, "until")))
+    points = pl.concat(
+        frame.select(*METER, at=name) for frame, name in ((lines, "low"), (lines, "high"), (cuts, "since"), (cuts, "until"))
+    )
     parts = (
         points.unique()
         .sort(*METER, "at")
