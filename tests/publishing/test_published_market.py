@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from gridtokenx_pipeline.publishing import accounts, bills, grid_tariff, prices
+from gridtokenx_pipeline.publishing import accounts, bills, currencies, grid_tariff, prices
 from gridtokenx_pipeline.publishing.accounts import Account, Line
 from gridtokenx_pipeline.publishing.audience import audience
 from gridtokenx_pipeline.publishing.bills import Calendar
@@ -244,3 +244,9 @@ def test_only_devices_in_force_of_the_campus_read() -> None:
         device("F" * 40, "FEEDER"),
     ]
     assert audience(devices, "stanford", ["SUN", "LAB"], NOON) == {"LAB": ("A" * 40, "B" * 40)}
+
+
+def test_a_currency_without_a_known_number_is_named() -> None:
+    assert [currencies.number(code) for code in ("USD", "EUR", "THB")] == [840, 978, 764]
+    with pytest.raises(ValueError, match="XTS"):
+        currencies.number("XTS")
