@@ -30,11 +30,6 @@ class Consumption:
     metered_wh: int
     covered_wh: int
 
-    @property
-    def open_wh(self) -> int:
-        """What certificates can still be retired for."""
-        return max(self.metered_wh - self.covered_wh, 0)
-
 
 def consumption(warehouse: Warehouse, meter_id: str, start: dt.datetime, end: dt.datetime) -> Consumption:
     """Return the consumption of a meter in [start, end).

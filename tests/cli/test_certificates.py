@@ -16,9 +16,10 @@ from gridtokenx_pipeline import clock, config
 from gridtokenx_pipeline.cli import app, certificates
 from gridtokenx_pipeline.contracts import Table, Type, core, market, settlement
 from gridtokenx_pipeline.contracts import certificates as tables
-from gridtokenx_pipeline.domain.certificates import fold
+from gridtokenx_pipeline.domain.certificates import CertificateError, fold
 from gridtokenx_pipeline.domain.ids import derived_id
-from gridtokenx_pipeline.registry.record import deciding
+from gridtokenx_pipeline.registry.consumption import Consumption, consumption
+from gridtokenx_pipeline.registry.record import deciding, record
 from gridtokenx_pipeline.registry.registered import devices_frame
 from gridtokenx_pipeline.warehouse import Replace, Warehouse
 
@@ -347,6 +348,26 @@ def test_no_more_is_retired_than_was_consumed_and_nothing_stands_for_yet(data):
     # For PHYS 150 are left, whoever retires.
     assert "450 Wh" in refused(retire(data, "--owner", ENG, "--beneficiary", PHYS, "--wh", "151"))
     assert retire(data, "--owner", ENG, "--beneficiary", PHYS, "--wh", "150").exit_code == 0
+    assert is_fold(data)
+
+
+def test_a_claim_that_a_correction_took_back_makes_room_again(data):
+    """Of the 200 Wh that ENG claimed 50 are withdrawn: of its 300 Wh of load 150 are covered."""
+    with Warehouse(data / "warehouse") as warehouse:
+        back = event(B1, 5, "withdrawn", 5150, 50, ENG, reason="correction", version=2)
+        assert len(record(warehouse, frame(tables.EVENTS, [back])).events) == 1
+        # On record already: nothing more happens.
+        assert record(warehouse, frame(tables.EVENTS, [back])).events.is_empty()
+        found = consumption(warehouse, ENG, NOON, NOON + 12 * FIVE)
+    assert found == Consumption(metered_wh=300, covered_wh=150)
+    assert is_fold(data)
+
+
+def test_an_impossible_event_is_not_written(data):
+    with Warehouse(data / "warehouse") as warehouse:
+        twice = event(B1, 6, "retired", 5100, 10, ENG)
+        with pytest.raises(CertificateError, match="cannot happen"):
+            record(warehouse, frame(tables.EVENTS, [twice]))
     assert is_fold(data)
 
 
