@@ -24,9 +24,12 @@ from gridtokenx_pipeline.defs.landing import checks as landing_checks  # noqa: E
 from gridtokenx_pipeline.defs.maintenance import assets as maintenance_assets  # noqa: E402
 from gridtokenx_pipeline.defs.market import assets as market_assets  # noqa: E402
 from gridtokenx_pipeline.defs.market import checks as market_checks  # noqa: E402
+from gridtokenx_pipeline.defs.market import standing_orders  # noqa: E402
 from gridtokenx_pipeline.defs.marts import assets as marts_assets  # noqa: E402
 from gridtokenx_pipeline.defs.marts import project  # noqa: E402
 from gridtokenx_pipeline.defs.operations import assets as operations_assets  # noqa: E402
+from gridtokenx_pipeline.defs.publishing import assets as publishing_assets  # noqa: E402
+from gridtokenx_pipeline.defs.publishing import checks as publishing_checks  # noqa: E402
 from gridtokenx_pipeline.defs.readings import assets as readings_assets  # noqa: E402
 from gridtokenx_pipeline.defs.readings import checks as readings_checks  # noqa: E402
 from gridtokenx_pipeline.defs.resources import Stores  # noqa: E402
@@ -65,10 +68,12 @@ def build_definitions(stores: Stores | None = None) -> dg.Definitions:
             # Made by people (`gridtokenx edit`), not by runs.
             spec(core.EDITS),
             energy_assets.aggregate_energy,
+            standing_orders.standing_orders,
             market_assets.clear_market,
             certificates_assets.issue_certificates,
             settlement_assets.plan_settlement,
             settlement_assets.submit_batches,
+            publishing_assets.publish_market,
             operations_assets.list_meters,
             marts,
             maintenance,
@@ -88,6 +93,7 @@ def build_definitions(stores: Stores | None = None) -> dg.Definitions:
             certificates_checks.certificates_match_generation,
             settlement_checks.batches_recompute,
             settlement_checks.receipts_match_chain,
+            publishing_checks.market_is_published,
             *SUITES,
             *FRESHNESS,
         ],

@@ -23,7 +23,7 @@ def stages(*names: str) -> dg.AssetSelection:
 
 LANDED = stages("landing", "receipt")
 DERIVED = stages("event", "energy")
-SETTLED = DERIVED | stages("market", "certificates", "settlement")
+SETTLED = DERIVED | stages("market", "certificates", "settlement", "publishing")
 
 
 def build_jobs(suites: list[dg.AssetChecksDefinition], marts: dg.AssetsDefinition) -> list[UnresolvedAssetJobDefinition]:
