@@ -177,6 +177,27 @@ def test_agreements_count_towards_the_partner_cap():
     )
 
 
+def test_a_partner_by_agreement_may_be_the_pool_s_too():
+    agreement = Agreement("stanford", "M0000", "M0001", 10, 100_000)
+    cleared = clear(
+        frame(position_rows([100, -80])), TARIFF, closed_before=LATER, rules=Rules(max_partners=1), agreements=[agreement]
+    )
+    assert cleared.trades.select("kind", "energy_wh").rows() == [("agreement", 10), ("pool", 70)]
+
+
+def test_a_partner_by_agreement_leaves_no_room_for_another():
+    for nets, ends in (([50, -10, -40], ("M0000", "M0001")), ([-50, 10, 40], ("M0001", "M0000"))):
+        cleared = clear(
+            frame(position_rows(nets)),
+            TARIFF,
+            closed_before=LATER,
+            rules=Rules(max_partners=1),
+            agreements=[Agreement("stanford", *ends, 10, 100_000)],
+        )
+        assert cleared.trades.select("kind", "energy_wh").rows() == [("agreement", 10)]
+        assert cleared.intervals["capped_wh"].to_list() == [40]
+
+
 def test_agreements_stay_in_their_zone():
     rows = position_rows([100, -50]) + position_rows([100, -50], zone="palo_alto")
     cleared = clear(frame(rows), TARIFF, closed_before=LATER, agreements=[Agreement("palo_alto", "M0000", "M0001", 50, 100_000)])

@@ -17,7 +17,7 @@ MUTANTS = (
     Mutant("book", "energy_wh * price_micro_per_kwh + 500", "energy_wh * price_micro_per_kwh + 499"),
     # prices
     Mutant("prices", "if supply_wh >= demand_wh:", "if supply_wh > demand_wh:"),
-    Mutant("prices", "return floor * retail * demand_wh // (", "return -(-floor * retail * demand_wh) // ("),
+    Mutant("prices", "return floor * retail * demand_wh // (", "return 1 + floor * retail * demand_wh // ("),
     Mutant("prices", "((retail - floor) * supply_wh", "((retail + floor) * supply_wh"),
     Mutant("prices", "between = floor * retail * demand //", "between = 1 + floor * retail * demand //"),
     Mutant("prices", "np.where(supply >= demand, floor, retail)", "np.where(supply >= demand, retail, floor)"),
@@ -42,7 +42,7 @@ MUTANTS = (
     Mutant("one_interval", " and other not in partners", ""),
     # agreements
     Mutant("standing", "key=lambda a: (a.priority, a.seller", "key=lambda a: (-a.priority, a.seller"),
-    Mutant("matching", "(partners[seller] < max_partners)", "(partners[seller] <= max_partners)"),
+    Mutant("matching", "partners[seller] += 1", "partners[seller] += 0"),
     Mutant("matching", "surplus[seller] -= energy", "surplus[seller] -= 0"),
     Mutant("matching", "deficit[buyer] -= energy", "deficit[buyer] -= 0"),
     Mutant("matching", "* 2 + (agreement < 0)", "* 2 + (agreement >= 0)"),
@@ -53,7 +53,7 @@ MUTANTS = (
     # orders with limits
     Mutant("double_auction", "ask_costs[a] <= -bid_costs[b]", "ask_costs[a] < -bid_costs[b]"),
     Mutant("double_auction", "meet = -bid >= ask", "meet = -bid > ask"),
-    Mutant("double_auction", "orders.cost < margin", "orders.cost <= margin"),
+    Mutant("double_auction", "orders.cost < margin", "orders.cost > margin"),
     Mutant("double_auction", "np.clip(limit, prices.floor,", "np.clip(limit, prices.feed_in,"),
     Mutant("double_auction", "takes_price[rows] = False", "takes_price[rows] = True"),
     Mutant("double_auction", "return (last_ask - last_bid) // 2", "return (last_ask - last_bid + 1) // 2"),

@@ -63,7 +63,7 @@ def match_all(
         surplus[exact[book.group]] = deficit[exact[book.group]] = 0
 
     partners = np.zeros(len(book.group), dtype=np.int64)
-    agreed = _agreed(book, surplus, deficit, partners, max_partners, agreements)
+    agreed = _agreed(book, surplus, deficit, partners, agreements)
     pools = Pools(book, prices, surplus, deficit, offers)
     volumes = mechanism.pools(pools)
     seller, buyer, energy = paired(volumes.sold, volumes.bought, book.group)
@@ -112,17 +112,19 @@ def _agreed(
     surplus: Ints,
     deficit: Ints,
     partners: Ints,
-    max_partners: int,
     agreements: Sequence[tuple[Agreement, Flags]],
 ) -> list[Trades]:
-    """Serve agreements of all groups, one after the other, taking what they trade out of `surplus` and `deficit`."""
+    """Serve agreements of all groups, one after the other, taking what they trade out of `surplus` and `deficit`.
+
+    They are served as if there were no partner cap: where `partners` then breaks it, the group goes meter by meter.
+    """
     trades = []
     for number, (agreement, held) in enumerate(agreements):
         sellers, buyers = book.rows_of(agreement.seller_meter_id), book.rows_of(agreement.buyer_meter_id)
         groups = np.flatnonzero(held & (sellers >= 0) & (buyers >= 0))
         seller, buyer = sellers[groups], buyers[groups]
         energy = np.minimum(np.minimum(surplus[seller], deficit[buyer]), min(agreement.max_wh, NARROW))
-        made = (energy > 0) & (partners[seller] < max_partners) & (partners[buyer] < max_partners)
+        made = energy > 0
         seller, buyer, energy = seller[made], buyer[made], energy[made]
         surplus[seller] -= energy
         deficit[buyer] -= energy
