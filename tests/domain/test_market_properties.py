@@ -186,9 +186,9 @@ def test_a_partner_by_agreement_may_be_the_pool_s_too():
 
 
 def test_a_partner_by_agreement_leaves_no_room_for_another():
-    for nets, ends in (([50, -10, -40], ("M0000", "M0001")), ([-50, 10, 40], ("M0001", "M0000"))):
+    for volumes, ends in (([50, -10, -40], ("M0000", "M0001")), ([-50, 10, 40], ("M0001", "M0000"))):
         cleared = clear(
-            frame(position_rows(nets)),
+            frame(position_rows(volumes)),
             TARIFF,
             closed_before=LATER,
             rules=Rules(max_partners=1),
