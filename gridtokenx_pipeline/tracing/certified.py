@@ -5,14 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 
-from gridtokenx_pipeline.contracts import certificates
+from gridtokenx_pipeline.contracts import certificates, market
+from gridtokenx_pipeline.domain.certificates.issue import VALID, WITHHOLDING_FLAGS
+from gridtokenx_pipeline.domain.certificates.names import CANCELLED, CORRECTION, SHORTFALL, STORAGE_DISCHARGE, WITHDRAWN
 
 from .energy import energy_row, floors
 from .find import BUNDLE, CERTIFICATE, EVENT
 from .nodes import Node, check, clock, equal, flags, folded
 from .source import Row, Source
 
-STORAGE = "storage_discharge"
+STORAGE = STORAGE_DISCHARGE
 
 
 def bundle(row: Row) -> Node:
@@ -31,29 +33,47 @@ def bundle(row: Row) -> Node:
 
 
 def register(source: Source, row: Row) -> list[Node]:
-    """Return the checks of a bundle against the register it was issued on, with the other versions of its interval's bundles."""
+    """Return the checks of a bundle against the register it was issued on, with the other versions of its interval's bundles.
+
+    A correction leaves ids as they were issued, so those of a corrected meter are only told; the sum of all versions must
+    be the register's even then, what the producer no longer had being owed (`shortfall`). Energy that is withheld now is
+    corrected when it is validated.
+    """
     channel = "discharge" if row["origin"] == STORAGE else "generation"
     energy = energy_row(source, row["meter_id"], row["interval_start"])
     ends = floors(energy, channel) if energy else None
-    if ends is None:
+    if energy is None or ends is None:
         return [check(False, f"the {channel} register of the interval is known")]
     low, high = ends
+    zone, start = row["zone"], row["interval_start"]
+    settled = source.window(market.GRID_SETTLEMENTS, zone, start)
+    corrected = any(one["version"] > 1 for one in settled if one["meter_id"] == row["meter_id"])
     inside = low <= row["first_wh"] and row["last_wh"] < high
     are = "are" if inside else "are not"
     where = f"of the Wh {low:,} to {high - 1:,} of the {channel} register"
-    nodes = [check(inside, f"certificates {row['first_wh']:,} to {row['last_wh']:,} {are} {where}")]
-    same = [
-        one
-        for one in source.window(certificates.BUNDLES, row["zone"], row["interval_start"])
-        if one["meter_id"] == row["meter_id"] and one["origin"] == row["origin"] and one["carrier"] == row["carrier"]
-    ]
+    text = f"certificates {row['first_wh']:,} to {row['last_wh']:,} {are} {where}"
+    nodes = [Node("corrected", "", f"{text} now") if corrected and not inside else check(inside, text)]
+    same = [one for one in bundles_of(source, zone, start, row["meter_id"]) if one["origin"] == row["origin"]]
     nodes += [bundle(one) for one in same if one["bundle_id"] != row["bundle_id"]]
-    if row["origin"] != STORAGE:
-        withdrawn = sum(e["energy_wh"] for one in same for e in events(source, one) if e["kind"] == "withdrawn")
-        certified = sum(one["energy_wh"] for one in same) - withdrawn
-        less = f" less {withdrawn:,} withdrawn" if withdrawn else ""
-        nodes.append(equal(f"floor({high:,}) - floor({low:,}), and {len(same)} bundles{less}", high - low, certified, "Wh"))
-    return nodes
+    return nodes if row["origin"] == STORAGE else [*nodes, _total(source, energy, high, low, same)]
+
+
+def _total(source: Source, energy: Row, high: int, low: int, bundles: list[Row]) -> Node:
+    """Whether the bundles of an interval, less what corrections took back, are the whole Wh of its generation register."""
+    taken = [
+        one["energy_wh"]
+        for each in bundles
+        for one in events(source, each)
+        if one["kind"] == SHORTFALL or (one["kind"] == WITHDRAWN and one["reason"] == CORRECTION)
+    ]
+    certified = sum(one["energy_wh"] for one in bundles) - sum(taken)
+    less = f" less {sum(taken):,} Wh by corrections" if taken else ""
+    what = f"floor({high:,}) - floor({low:,}), and {len(bundles)} bundles{less}"
+    bits = energy["quality_flags"]
+    if high - low != certified and (not bits & VALID or bits & sum(WITHHOLDING_FLAGS)):
+        said = f"{what}: {high - low:,} is not {certified:,} Wh, but the energy is {flags(bits)} now"
+        return Node("withheld", "", f"{said}: corrected when it is validated")
+    return equal(what, high - low, certified, "Wh")
 
 
 def events(source: Source, row: Row) -> list[Row]:
@@ -68,7 +88,7 @@ def event(row: Row) -> Node:
     parts = [
         f"from {row['from_owner']} to {row['owner']}" if row["from_owner"] else f"owner {row['owner']}",
         f"with trade {row['trade_id']}" if row["trade_id"] else "",
-        f"for storage-discharge bundle {row['counter_bundle_id']}" if row["counter_bundle_id"] else "",
+        f"for storage-discharge bundle {row['counter_bundle_id']}" if row["kind"] == CANCELLED else "",
         f"for {row['beneficiary']}" if row["beneficiary"] else "",
         f"purpose {row['purpose']}" if row["purpose"] else "",
         f"by {row['actor']}" if row["actor"] != "pipeline" else "",
@@ -123,7 +143,7 @@ def cancelled_for(source: Source, row: Row) -> list[Node]:
     rows = [
         one
         for one in source.window(certificates.EVENTS, row["zone"], row["interval_start"])
-        if one["counter_bundle_id"] == row["bundle_id"]
+        if one["counter_bundle_id"] == row["bundle_id"] and one["kind"] == CANCELLED
     ]
     total = sum(one["energy_wh"] for one in rows)
     accounts = [

@@ -56,8 +56,9 @@ def traced(warehouse: Warehouse) -> Callable[..., Node]:
 def tampered(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Callable[..., Node]]:
     """Traces of the campus as if rows of some tables were other ones: `table = function of its frame`."""
 
+    read = warehouse.read
+
     def change(changes: dict[Table, Callable[[pl.DataFrame], pl.DataFrame]]) -> Callable[..., Node]:
-        read = warehouse.read
         untouched = lambda frame: frame  # noqa: E731
         monkeypatch.setattr(warehouse, "read", lambda table, *arguments: changes.get(table, untouched)(read(table, *arguments)))
         return lambda text: trace(warehouse, text)

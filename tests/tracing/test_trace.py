@@ -277,6 +277,44 @@ def test_what_was_tampered_with_does_not_add_up(table, change, kind, fails, camp
     assert any(fails in title for title in failed), failed
 
 
+def less(wh):
+    return lambda frame: frame.with_columns(pl.col("generation_milli_wh", "generation_register_milli_wh") - wh * 1000)
+
+
+def lost(kind):
+    """The lock is another event, of five watt-hours, by a correction."""
+    lock = pl.col("kind") == "locked"
+    changes = {"energy_wh": pl.lit(5), "reason": pl.lit("correction"), "last_wh": pl.col("first_wh") + 4, "kind": pl.lit(kind)}
+
+    def change(frame):
+        for name, value in changes.items():
+            frame = put(name, value, pl.col("number") == 3)(frame)
+        return frame
+
+    return lambda frame: change(frame) if frame.filter(lock).height else frame
+
+
+@pytest.mark.parametrize("kind", ["withdrawn", "shortfall"])
+def test_what_a_correction_takes_back_is_counted_against_the_register(kind, campus, tampered):
+    lower = less(5)
+    what = "floor(11,996) - floor(9,000), and 1 bundles"
+    assert f"{what}: 2,996 is not 3,001 Wh" in titles(tampered({core.ENERGY_5MIN: lower})(campus.bundle_id))
+    corrected = put("meter_id", pl.lit(SELLER), pl.col("version") == 2)
+    changes = {core.ENERGY_5MIN: lower, certificates.EVENTS: lost(kind), market.GRID_SETTLEMENTS: corrected}
+    tree = tampered(changes)(campus.bundle_id)
+    assert f"{what} less 5 Wh by corrections: 2,996 = 2,996 Wh" in titles(tree)
+    assert "certificates 9,000 to 12,000 are not of the Wh 9,000 to 11,995 of the generation register now" in titles(tree)
+
+
+def test_energy_that_is_doubted_now_is_no_failure_of_certificates(campus, tampered):
+    def doubted(frame):
+        return put("quality_flags", 16)(less(5)(frame))
+
+    behind = part(tampered({core.ENERGY_5MIN: doubted})(campus.bundle_id), "behind")
+    (withheld,) = nodes(behind, "withheld")
+    assert "2,996 is not 3,001 Wh, but the energy is questionable now" in withheld.title
+
+
 def test_bodies_and_readings_that_retention_removed_are_no_failure(campus, tampered):
     def removed(frame):
         return frame.with_columns(pl.lit(b"").alias("body"), pl.col("received_at").alias("body_removed_at"))
