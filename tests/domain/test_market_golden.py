@@ -322,6 +322,14 @@ def test_a_pair_that_cannot_pay_its_way_is_not_made(position_frame, link, trades
     assert interval["traded_wh"] + interval["capped_wh"] == 500
 
 
+def test_a_rate_that_does_not_pay_is_not_hidden_by_rounding(position_frame):
+    """Of 1 Wh at 124,444 and 155,557 for the way, the amounts are 124 and 156: no more than retail's 280."""
+    positions = position_frame(("S", 1, 0, 0, 0), ("B", 0, 2, 0, 0))
+    for wheeling, trades in ((155_556, 1), (155_557, 0)):
+        network = Network({"S": "a"}, {("", "a"): Link(0, wheeling)})
+        assert clear(positions, TARIFF, closed_before=LATER, network=network).trades.height == trades
+
+
 def test_agreements_pay_for_their_way(position_frame):
     positions = position_frame(("S1", 500, 0, 0, 0), ("B1", 0, 90, 0, 0))
     for price, expected in ((242_000, {("S1", "B1"): (100, 24_200, "agreement", 10, 1_000)}), (243_001, {})):
