@@ -23,8 +23,10 @@ from . import (
     maintenance,
     privacy,
     reprocess,
+    settle,
     simulate,
     status,
+    trace,
     warehouse,
 )
 
@@ -51,6 +53,8 @@ app.command("reprocess")(reprocess.reprocess)
 app.command("backfill")(reprocess.backfill)
 app.add_typer(maintenance.app, name="maintenance")
 app.add_typer(privacy.app, name="owners")
+app.add_typer(settle.app, name="settle")
+app.command("trace")(trace.trace)
 app.command("sql")(warehouse.sql)
 app.command("shell")(warehouse.shell)
 app.command("dictionary")(warehouse.dictionary)
