@@ -203,6 +203,14 @@ def test_independence_is_of_consumption_alone_with_trades_and_at_the_connection(
     )
 
 
+def test_a_view_is_made_again_only_when_it_is_another(marts):
+    """The second run found kpi_energy replaced by something else, and kpi_trading as it had left it."""
+    versions = "SELECT count(*) AS versions FROM __ducklake_metadata_lake.ducklake_view WHERE view_name = "
+    assert one(marts, f"{versions} 'kpi_trading'")["versions"] == 1
+    assert one(marts, f"{versions} 'kpi_energy'")["versions"] > 2
+    assert len(marts.rows("FROM marts.kpi_energy WHERE zone = 'stanford'")) == 2
+
+
 def test_the_tests_pass_and_see_what_is_wrong(marts, tmp_path):
     lake = marts.copy(tmp_path / "data")
     models = ("fct_trades", "fct_grid_settlements", "fct_meter_roles", "fct_market_intervals")

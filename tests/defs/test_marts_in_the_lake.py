@@ -10,6 +10,9 @@ from line_campus import environment_kept
 from gridtokenx_pipeline.defs.marts import project
 
 SINGULAR = {
+    "bills_sum_to_the_campus": "staging/stg_meter_intervals",
+    "flows_between_types_are_the_trades": "marts/fct_type_flow_daily",
+    "pairs_are_all_of_the_campus": "marts/dim_pair",
     "a_local_day_holds_its_hours": "marts/fct_energy_daily",
     "certificates_never_exceed_generation": "marts/fct_certificates",
     "energy_sums_are_equal_at_every_level": "marts/fct_energy_5min",
@@ -50,6 +53,7 @@ def test_the_singular_tests_fail_on_tampered_data(with_marts, copied):
         project.invoke(campus.settings, ["test", "--select", "test_type:singular"])
     meters = len(campus.meters)
     counts = {
+        "bills_sum_to_the_campus": 2,
         "certificates_never_exceed_generation": meters,
         "energy_sums_are_equal_at_every_level": meters,
         "every_meter_balances": 2 * meters,

@@ -5,7 +5,7 @@ with days as (
     select
         zone,
         meter_id,
-        cast({{ local_time('interval_start') }} as date) as local_date,
+        cast(local_start as date) as local_date,
         any_value(currency) as currency,
         count(*)::integer as intervals,
         count(*) filter (where state = 'settled')::integer as intervals_settled,

@@ -48,6 +48,22 @@ traded as (
         sum(wheeling_micro)::bigint as wheeling_micro
     from sides
     group by all
+),
+
+-- Local time is told once for each interval, not for each of its meters: it is the dearest of all that is computed here.
+terms as (
+    select
+        zone,
+        interval_start,
+        duration_s,
+        feed_in_micro_per_kwh,
+        retail_micro_per_kwh,
+        currency,
+        state,
+        {{ local_time('interval_start') }} as local_start,
+        {{ utc_offset_s('interval_start') }} as utc_offset_s
+    from {{ source('market', 'intervals') }}
+    where version = 1
 )
 
 select
@@ -55,6 +71,8 @@ select
     grid.meter_id,
     grid.interval_start,
     terms.duration_s,
+    terms.local_start,
+    terms.utc_offset_s,
     grid.net_wh,
     coalesce(traded.sold_wh, 0) as sold_wh,
     coalesce(traded.bought_wh, 0) as bought_wh,
@@ -77,6 +95,5 @@ select
     terms.currency,
     terms.state
 from grid
+inner join terms using (zone, interval_start)
 left join traded using (zone, interval_start, meter_id)
-left join {{ source('market', 'intervals') }} as terms
-    on terms.zone = grid.zone and terms.interval_start = grid.interval_start and terms.version = 1

@@ -9,6 +9,7 @@ with intervals as (
     select
         settled.zone,
         settled.interval_start,
+        any_value(settled.local_start) as local_start,
         count(*) as meters,
         sum(energy.generation_wh) as generation_wh,
         sum(energy.load_wh) as consumption_wh,
@@ -21,13 +22,13 @@ with intervals as (
     from {{ ref('stg_meter_intervals') }} as settled
     inner join {{ ref('fct_energy_5min') }} as energy using (meter_id, interval_start)
     where settled.is_known and energy.load_wh is not null and energy.generation_wh is not null
-    group by all
+    group by settled.zone, settled.interval_start
 ),
 
 days as (
     select
         zone,
-        cast({{ local_time('interval_start') }} as date) as local_date,
+        cast(local_start as date) as local_date,
         max(meters)::integer as meters,
         count(*)::integer as intervals,
         sum(generation_wh) as generation_wh,
