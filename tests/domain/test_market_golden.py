@@ -340,6 +340,16 @@ def test_agreements_pay_for_their_way(position_frame):
         assert cleared.trades["agreement_id"].to_list() == (["one"] if expected else [None])
 
 
+def test_what_an_agreement_loses_is_still_wanted(position_frame):
+    """Of 50 Wh agreed 45 arrive, so the pool has 45 to serve; of these it sells 45, and 40 arrive."""
+    positions = position_frame(("S1", 500, 0, 0, 0), ("B1", 0, 90, 0, 0))
+    agreement = Agreement("stanford", "S1", "B1", 50, 150_000)
+    cleared = clear(positions, TARIFF, closed_before=LATER, network=NETWORK, agreements=[agreement])
+    assert cleared.trades.select("kind", "energy_wh", "loss_wh").rows() == [("agreement", 50, 5), ("pool", 45, 5)]
+    assert _grid(cleared)["B1"] == (-85, -5, -1_400)
+    assert _interval(cleared)["capped_wh"] == 0
+
+
 def test_ids_never_change(position_frame):
     """A changed id would settle an interval a second time."""
     cleared = clear(position_frame(*DEFICIT), TARIFF, closed_before=LATER)
