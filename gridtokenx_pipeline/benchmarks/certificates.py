@@ -118,4 +118,4 @@ def _filled(frame: pl.DataFrame, schema: dict[str, Any]) -> pl.DataFrame:
     lacking = {
         name: pl.lit("" if kind == pl.String else 0).cast(kind) for name, kind in schema.items() if name not in frame.columns
     }
-    return frame.with_columns(**lacking).select(list(schema)).cast(schema)
+    return frame.with_columns(**lacking).select(list(schema)).cast(schema)  # type: ignore[arg-type]

@@ -149,13 +149,13 @@ def _market(patch):
 
 
 def _certificates(patch):
-    true = certificates_assets.issue
+    true = certificates_assets.certify
 
-    def wrong(*arguments, **options):
-        made = true(*arguments, **options)
-        return replace(made, bundles=made.bundles.with_columns(pl.col("energy_wh") + 1, pl.col("last_wh") + 1))
+    def wrong(energy, *arguments):
+        more = [pl.col(f"generation_{name}milli_wh") + 1000 for name in ("", "register_")]
+        return true(energy.with_columns(more), *arguments)
 
-    patch.setattr(certificates_assets, "issue", wrong)
+    patch.setattr(certificates_assets, "certify", wrong)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import dagster as dg
 import polars as pl
 
 from gridtokenx_pipeline.contracts import certificates, core, market
-from gridtokenx_pipeline.domain.certificates import certify, fold
-from gridtokenx_pipeline.warehouse import Replace
+from gridtokenx_pipeline.domain.certificates import Certified, Rules, certify, fold
+from gridtokenx_pipeline.warehouse import Replace, Warehouse, Written
 
 from ..energy.participants import participants_energy
 from ..partitions import HOURS, window
@@ -27,9 +27,27 @@ from .standing import Found, dated, find, history, rules_of
 def issue_certificates(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[dg.MaterializeResult]:
     """Certify the intervals that are closed and not settled yet: their first versions and corrections."""
     start, end = window(context)
-    warehouse, rules = stores.warehouse, rules_of(stores.settings)
-    intervals, trades = (warehouse.read_window(table, start, end) for table in (market.INTERVALS, market.TRADES))
+    intervals, trades = (stores.warehouse.read_window(table, start, end) for table in (market.INTERVALS, market.TRADES))
     energy = participants_energy(stores, start, end)
+    made, holdings, written = write_window(stores.warehouse, start, end, energy, intervals, trades, rules_of(stores.settings))
+    states = dict(made.bundles.group_by("state").agg(pl.col("energy_wh").sum()).sort("state").iter_rows())
+    held = dict(holdings.group_by("state").agg(pl.col("energy_wh").sum()).sort("state").iter_rows())
+    for table, done in zip(certificates.ISSUES[:3], written[:3], strict=True):
+        yield result(table, done.rows, done.changed, energy_wh_by_state=states)
+    changed = any(done.changed for done in written[3:])
+    yield result(certificates.HOLDINGS, written[3].rows, changed, energy_wh_by_state=held)
+
+
+def write_window(
+    warehouse: Warehouse,
+    start: dt.datetime,
+    end: dt.datetime,
+    energy: pl.DataFrame,
+    intervals: pl.DataFrame,
+    trades: pl.DataFrame,
+    rules: Rules,
+) -> tuple[Certified, pl.DataFrame, list[Written]]:
+    """Certify [start, end) and write it: what was made, the window's HOLDINGS, and what writing did to each of `ISSUES`."""
     found = find(warehouse, start, end, energy, intervals, rules)
     made = certify(energy, intervals, trades, found.standing, rules)
     events = pl.concat([found.standing.events, made.events])
@@ -40,24 +58,19 @@ def issue_certificates(context: dg.AssetExecutionContext, stores: Stores) -> Ite
         Replace(certificates.EVENTS, pl.concat([found.kept, made.events]), start, end, "actor = 'pipeline'"),
         Replace(certificates.STORAGE, made.storage, start, end),
         Replace(certificates.HOLDINGS, holdings, start, end),
-        *_earlier_holdings(stores, start, found, made.events),
+        *_earlier_holdings(warehouse, start, found, made.events),
     )
-    states = dict(made.bundles.group_by("state").agg(pl.col("energy_wh").sum()).sort("state").iter_rows())
-    held = dict(holdings.group_by("state").agg(pl.col("energy_wh").sum()).sort("state").iter_rows())
-    for table, done in zip(certificates.ISSUES[:3], written[:3], strict=True):
-        yield result(table, done.rows, done.changed, energy_wh_by_state=states)
-    changed = any(done.changed for done in written[3:])
-    yield result(certificates.HOLDINGS, written[3].rows, changed, energy_wh_by_state=held)
+    return made, holdings, written
 
 
-def _earlier_holdings(stores: Stores, start: dt.datetime, found: Found, events: pl.DataFrame) -> Iterator[Replace]:
+def _earlier_holdings(warehouse: Warehouse, start: dt.datetime, found: Found, events: pl.DataFrame) -> Iterator[Replace]:
     """The holdings of bundles from before the window that its events changed, or no longer change."""
     touched = pl.concat([events, dated(found.remade)]).filter(pl.col("bundle_interval_start") < start)
     if touched.is_empty():
         return
     ids = set(touched["bundle_id"])
     first: dt.datetime = touched["bundle_interval_start"].min()  # type: ignore[assignment]
-    bundles, standing = history(stores.warehouse, ids, first, found.remade)
+    bundles, standing = history(warehouse, ids, first, found.remade)
     own = pl.concat([standing, events.join(bundles, on="bundle_id", how="semi")])
     # ids are UUIDs
     names = ", ".join(f"'{bundle_id}'" for bundle_id in sorted(ids))

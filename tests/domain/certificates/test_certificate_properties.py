@@ -45,7 +45,7 @@ def tables(registry: Registry):
     return registry.bundles, registry.events, registry.storage, registry.holdings
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(campuses(), st.data())
 def test_any_window_and_order_makes_the_same_and_no_invariant_is_broken(campus, data):
     energy, trades, count = campus
@@ -66,7 +66,7 @@ def test_any_window_and_order_makes_the_same_and_no_invariant_is_broken(campus, 
     assert found.is_empty(), found.to_dicts()
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(campuses(), st.data())
 def test_every_certificate_is_in_one_state_at_any_moment(campus, data):
     energy, trades, count = campus
@@ -87,7 +87,7 @@ def test_every_certificate_is_in_one_state_at_any_moment(campus, data):
     assert fold(own.reverse(), row).equals(held)
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(campuses())
 def test_stores_give_no_more_certificates_than_efficiency_lets_through(campus):
     energy, trades, count = campus
