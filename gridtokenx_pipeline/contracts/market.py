@@ -27,7 +27,7 @@ INTERVALS = Table(
         Column(
             "capped_wh",
             Type.BIGINT,
-            "Energy that cleared but went to the grid: the partner cap, or no pair that can pay losses and wheeling.",
+            "Energy that both sides had but that went to the grid: partner cap, limits of offers, or no pair that can pay for the way.",
             "Wh",
         ),
         Column("price_micro_per_kwh", Type.BIGINT, "Price of the pool.", "micro-currency per kWh"),
