@@ -10,8 +10,11 @@ import polars as pl
 import pytest
 
 from gridtokenx_pipeline.contracts import certificates, market
+from gridtokenx_pipeline.defs.certificates import assets
 from gridtokenx_pipeline.defs.certificates.assets import write_window
-from gridtokenx_pipeline.domain.certificates import Rules, fold
+from gridtokenx_pipeline.defs.certificates.standing import find
+from gridtokenx_pipeline.domain.certificates import Rules, Selection, fold, withdraw
+from gridtokenx_pipeline.registry.record import record
 from gridtokenx_pipeline.warehouse import Replace, SetState, Warehouse
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "domain" / "certificates"))
@@ -117,3 +120,25 @@ def test_a_late_meter_finds_its_store_however_old(lake):
     assert first["interval_start"] == START + 2 * HOUR
     assert first["green_wh"] == last["green_wh"] - first["green_used_wh"]
     assert first["green_used_wh"] > 0
+
+
+def test_what_a_person_decides_while_certificates_are_written_is_held(lake, monkeypatch):
+    lake.run(0)
+    decisions = []
+
+    def meanwhile(*arguments):
+        found = find(*arguments)
+        if not decisions:
+            holdings = lake.warehouse.read(certificates.HOLDINGS)
+            own = Selection(owner="M2")
+            decisions.append(
+                withdraw(holdings, own, energy_wh=1, reason="r", actor="ann", at=START + HOUR, market_interval_s=300)
+            )
+            record(lake.warehouse, decisions[0])
+        return found
+
+    monkeypatch.setattr(assets, "find", meanwhile)
+    lake.run(0)
+    assert len(decisions[0]) == 1
+    assert lake.warehouse.read(certificates.HOLDINGS, "state = 'withdrawn'")["energy_wh"].to_list() == [1]
+    lake.check()

@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 
 from gridtokenx_pipeline.contracts import certificates, core, market
-from gridtokenx_pipeline.domain.certificates import Certified, Rules, certify, fold
+from gridtokenx_pipeline.domain.certificates import CertificateError, Certified, Rules, certify, fold
 from gridtokenx_pipeline.warehouse import Replace, Warehouse, Written
 
 from ..energy.participants import participants_energy
@@ -18,6 +18,8 @@ from ..partitions import HOURS, window
 from ..resources import Stores
 from ..specs import result, spec, stage
 from .standing import Found, dated, find, history, rules_of
+
+_ATTEMPTS = 5
 
 
 @stage(
@@ -48,19 +50,24 @@ def write_window(
     rules: Rules,
 ) -> tuple[Certified, pl.DataFrame, list[Written]]:
     """Certify [start, end) and write it: what was made, the window's HOLDINGS, and what writing did to each of `ISSUES`."""
-    found = find(warehouse, start, end, energy, intervals, rules)
-    made = certify(energy, intervals, trades, found.standing, rules)
-    events = pl.concat([found.standing.events, made.events])
-    holdings = fold(events.join(made.bundles, on="bundle_id", how="semi"), made.bundles)
-    # People's events are never replaced, not even by themselves: one may be appended while this runs.
-    written = warehouse.commit(
-        Replace(certificates.BUNDLES, made.bundles, start, end),
-        Replace(certificates.EVENTS, pl.concat([found.kept, made.events]), start, end, "actor = 'pipeline'"),
-        Replace(certificates.STORAGE, made.storage, start, end),
-        Replace(certificates.HOLDINGS, holdings, start, end),
-        *_earlier_holdings(warehouse, start, found, made.events),
-    )
-    return made, holdings, written
+    for _ in range(_ATTEMPTS):
+        decided = _decisions(warehouse)
+        found = find(warehouse, start, end, energy, intervals, rules)
+        made = certify(energy, intervals, trades, found.standing, rules)
+        events = pl.concat([found.standing.events, made.events])
+        holdings = fold(events.join(made.bundles, on="bundle_id", how="semi"), made.bundles)
+        # People's events are never replaced, not even by themselves: one may be appended while this runs.
+        written = warehouse.commit(
+            Replace(certificates.BUNDLES, made.bundles, start, end),
+            Replace(certificates.EVENTS, pl.concat([found.kept, made.events]), start, end, "actor = 'pipeline'"),
+            Replace(certificates.STORAGE, made.storage, start, end),
+            Replace(certificates.HOLDINGS, holdings, start, end),
+            *_earlier_holdings(warehouse, start, found, made.events),
+        )
+        # What a person decided meanwhile is not in the holdings just written: they are made again from all there is now.
+        if _decisions(warehouse) == decided:
+            return made, holdings, written
+    raise CertificateError("people keep deciding about certificates while they are written: run this again")
 
 
 def _earlier_holdings(warehouse: Warehouse, start: dt.datetime, found: Found, events: pl.DataFrame) -> Iterator[Replace]:
@@ -75,3 +82,8 @@ def _earlier_holdings(warehouse: Warehouse, start: dt.datetime, found: Found, ev
     # ids are UUIDs
     names = ", ".join(f"'{bundle_id}'" for bundle_id in sorted(ids))
     yield Replace(certificates.HOLDINGS, fold(own, bundles), first, start, f"bundle_id IN ({names})")
+
+
+def _decisions(warehouse: Warehouse) -> int:
+    """How many events people ever made."""
+    return warehouse.query("SELECT count(*) FROM certificates.events WHERE actor <> 'pipeline'").item()

@@ -93,4 +93,7 @@ def certificates_match_generation(stores: Stores, start: dt.datetime, end: dt.da
 gx_bundles = gx_check(certificates.BUNDLES, blocking=True)
 gx_events = gx_check(certificates.EVENTS)
 
-SUITES = [gx_bundles, gx_events]
+gx_holdings = gx_check(certificates.HOLDINGS)
+gx_storage = gx_check(certificates.STORAGE, blocking=True)
+
+SUITES = [gx_bundles, gx_events, gx_holdings, gx_storage]

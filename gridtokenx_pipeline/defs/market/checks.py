@@ -90,4 +90,6 @@ gx_intervals = gx_check(market.INTERVALS, blocking=True)
 gx_trades = gx_check(market.TRADES, blocking=True)
 gx_grid_settlements = gx_check(market.GRID_SETTLEMENTS, blocking=True)
 
-SUITES = [gx_intervals, gx_trades, gx_grid_settlements]
+gx_campus_balances = gx_check(market.CAMPUS_BALANCES, blocking=True)
+
+SUITES = [gx_intervals, gx_trades, gx_grid_settlements, gx_campus_balances]
