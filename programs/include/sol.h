@@ -51,6 +51,7 @@ extern u64 sol_invoke_signed_c(const Instruction *, const Account *, u64 count, 
 extern u64 sol_try_find_program_address(const Bytes *seeds, u64 count, const u8 *program_id, u8 *address, u8 *bump);
 extern u64 sol_get_clock_sysvar(Clock *);
 extern u64 sol_get_rent_sysvar(Rent *);
+extern void sol_memset_(u8 *at, u8 octet, u64 len);
 extern u64 sol_sha256(const Bytes *fields, u64 count, u8 *digest);
 
 #define LOG(text) sol_log_(text, sizeof(text) - 1)

@@ -38,22 +38,28 @@ static u64 sync_meter(Context *c) {
     return emit(event, sizeof event);
 }
 
-#define WORD(bits, window) ((bits) + ((window) >> 6 & (WINDOWS / 64 - 1)) * 8)
+#define WORDS (WINDOWS / 64)
+#define WORD(bits, window) ((bits) + ((window) >> 6) % WORDS * 8)
 
-// Clears the bits of the windows after `newest` up to `window`, word by word: from now on they stand for these windows.
+// Clears the bits of the windows after `newest` up to `window`: from now on they stand for these windows.
 INLINE void advance(u8 *bits, u64 newest, u64 window) {
     if (window - newest >= WINDOWS) {
-        for (u64 i = 0; i < WINDOWS / 64; i++) wr64(bits + 8 * i, 0);
+        sol_memset_(bits, 0, WORDS * 8);
         return;
     }
     u64 next = newest + 1, head = ~0ULL << (next & 63), tail = ~0ULL >> (63 - (window & 63));
-    if (next >> 6 == window >> 6) {
+    u64 between = (window >> 6) - (next >> 6); // words from the first to the last
+    if (between == 0) {
         wr64(WORD(bits, next), rd64(WORD(bits, next)) & ~(head & tail));
         return;
     }
     wr64(WORD(bits, next), rd64(WORD(bits, next)) & ~head);
-    for (u64 w = (next | 63) + 1; w >> 6 < window >> 6; w += 64) wr64(WORD(bits, w), 0);
     wr64(WORD(bits, window), rd64(WORD(bits, window)) & ~tail);
+    if (between == 1) return;
+    // Whole words, up to the end of the ring and on from its start.
+    u64 start = ((next >> 6) + 1) % WORDS, count = between - 1, first = WORDS - start < count ? WORDS - start : count;
+    sol_memset_(bits + start * 8, 0, first * 8);
+    sol_memset_(bits, 0, (count - first) * 8);
 }
 
 // Lets one reading count, unless its window counted before. A repeated one is harmless whatever happened to the meter since.

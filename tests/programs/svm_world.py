@@ -154,7 +154,7 @@ class World:
         return instruction("registry", "update_meter_status", keys, status=status, changed_at=changed_at)
 
     def sync_ix(self, meter_id: bytes) -> Instruction:
-        keys = [self.payer.pubkey(), meter_address(meter_id), state_address(meter_id), SYSTEM]
+        keys = [self.stranger.pubkey(), meter_address(meter_id), state_address(meter_id), SYSTEM]
         return instruction("oracle", "sync_meter", keys)
 
 

@@ -43,8 +43,8 @@ def image(program: str, ids: Mapping[str, Pubkey] | None = None) -> bytes:
     holds them as plain read-only bytes. Raises `ProgramError`, `OSError`.
     """
     data = (ROOT / "bin" / f"{program}.so").read_bytes()
-    sums = dict(reversed(line.split()) for line in (ROOT / "bin" / "SHA256SUMS").read_text().splitlines())
-    if hashlib.sha256(data).hexdigest() != sums.get(f"{program}.so"):
+    recorded = (ROOT / "bin" / "SHA256SUMS").read_text().splitlines()
+    if f"{hashlib.sha256(data).hexdigest()}  {program}.so" not in recorded:
         raise ProgramError(f"{program}.so is not the image that SHA256SUMS records")
     for name, key in (ids or {}).items():
         # Read-only data lies before the code; an id occurs once, or not at all where the program does not use it.
