@@ -132,6 +132,8 @@ def settled(taken_in, tmp_path_factory: pytest.TempPathFactory):
     """The campus after undisturbed runs from landing to chain. Not for writing."""
     campus = taken_in.copy(tmp_path_factory.mktemp("settled") / "data")
     campus.runs["settle"] = campus.run("settle")
+    # Its copies sign with the same key: what they send later is not its own.
+    campus.signed = campus.transactions_on_chain()
     return campus
 
 

@@ -174,6 +174,7 @@ class Campus:
         self.settings = config.load(data=data, config=config_path)
         self.runs: dict[str, Run] = {}
         self.labels: dict[str, str] = {}
+        self.signed: list[str] = []
 
     def stores(self) -> Stores:
         return Stores(data=str(self.data), config=str(self.config_path))

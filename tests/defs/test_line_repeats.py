@@ -23,7 +23,7 @@ def test_a_second_run_writes_nothing_anywhere(settled, copied):
     run = campus.run("tick")
     assert run.success, run.failed_steps
     assert run.failed_checks() == SILENCE
-    assert len(run.checks) == 14
+    assert len(run.checks) == 15
     assert campus.hashes() == before
     assert campus.last_snapshot() == snapshot
     assert campus.transactions_on_chain() == sent
