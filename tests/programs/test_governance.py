@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+
 import pytest
 from solders.account import Account
 from solders.pubkey import Pubkey
@@ -71,6 +73,22 @@ def test_a_program_with_an_upgrade_authority_is_initialized_by_that_key_alone(wo
 
     assert world.send(altered(world.initialize_ix(), 0, key=world.stranger.pubkey())).code == 6000
     assert world.send(world.initialize_ix()).error is None
+
+
+@pytest.mark.parametrize(
+    ("owner", "data", "code"),
+    [
+        (SYSTEM, struct.pack("<IQB", 3, 0, 0) + bytes(32), 3007),
+        (LOADER, struct.pack("<IQB", 1, 0, 0) + bytes(32), 3002),
+        (LOADER, struct.pack("<IQB", 3, 0, 0) + bytes(31), 3002),
+        (LOADER, struct.pack("<IQB", 3, 0, 0) + bytes(32), None),
+    ],
+)
+def test_what_says_who_may_upgrade_is_the_loaders(world: World, owner: Pubkey, data: bytes, code: int | None):
+    # The SVM keeps what it has loaded; only the program reads its data account.
+    world.svm.set_account(program_data(GOVERNANCE), Account(10**10, data, owner))
+
+    assert world.send(world.initialize_ix()).code == code
 
 
 CHANGES = {
