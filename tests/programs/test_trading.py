@@ -87,6 +87,16 @@ def test_what_execute_trade_refuses(bazaar: Bazaar, change, code: int):
     assert (balances(bazaar), bazaar.data(book_address(bazaar.seller.pubkey()))) == before
 
 
+@pytest.mark.parametrize("change", [lambda data: data[:165] + b"\1" + data[166:], lambda data: data[:164]])
+def test_what_is_no_token_account_is_refused_before_anything_moves(bazaar: Bazaar, change):
+    for wallet, mint in ((bazaar.seller, GRID), (bazaar.buyer, CURRENCY)):
+        held = bazaar.svm.get_account(bazaar.ata(wallet, mint))
+        bazaar.svm.set_account(bazaar.ata(wallet, mint), Account(held.lamports, change(bytes(held.data)), TOKEN))
+
+        assert bazaar.send(bazaar.trade_ix()).code == 6003
+        bazaar.svm.set_account(bazaar.ata(wallet, mint), held)
+
+
 def test_nobody_trades_with_himself(bazaar: Bazaar):
     second = [key(name).pubkey() for name in ("second energy", "second money")]
     for address, mint in zip(second, (GRID, CURRENCY), strict=True):
