@@ -3,6 +3,7 @@ from __future__ import annotations
 import struct
 
 import pytest
+from solders.rent import Rent
 from svm_world import NOW, SYSTEM, World, altered, key
 
 from gridtokenx_pipeline.solana.programs.addresses import meter_address
@@ -49,6 +50,16 @@ def test_registering_again_is_a_no_op_unless_it_differs(governed: World):
     assert governed.send(governed.register_ix(METER, limit_wh=5001)).code == 6002
     assert governed.send(altered(governed.register_ix(METER), 2, key=meter_address(OTHER))).code == 2006
     assert governed.data(meter_address(METER)) == before
+
+
+@pytest.mark.parametrize("rent", [Rent(3480, 2.0, 50), Rent(6960, 1.0, 50)], ids=["two years", "one"])
+def test_an_account_gets_the_rent_that_exempts_it_and_no_more(governed: World, rent: Rent):
+    governed.svm.set_rent(rent)
+
+    assert governed.send(governed.register_ix(METER)).error is None
+
+    made = governed.svm.get_account(meter_address(METER))
+    assert made.lamports == governed.svm.minimum_balance_for_rent_exemption(len(made.data)) == (86 + 128) * 6960
 
 
 @pytest.mark.parametrize("start", [ACTIVE, MAINTENANCE, SUSPENDED, REVOKED])
