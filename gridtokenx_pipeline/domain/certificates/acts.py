@@ -24,6 +24,10 @@ class Selection:
         if self.owner is None and not self.bundle_ids:
             raise CertificateError("a selection names an owner or bundles")
 
+    def __str__(self) -> str:
+        of = [self.owner] if self.owner else []
+        return " ".join([*of, *(f"in {bundle_id}" for bundle_id in self.bundle_ids)])
+
 
 def retire(
     holdings: pl.DataFrame,
@@ -127,7 +131,7 @@ def _taken(rows: pl.DataFrame, selection: Selection, energy_wh: int | None, what
     available = int(rows["energy_wh"].sum())
     wanted = available if energy_wh is None else energy_wh
     if wanted < 1 or wanted > available:
-        raise CertificateError(f"{wanted} Wh asked for, {available} Wh are {what}: {selection}")
+        raise CertificateError(f"{selection}: {wanted} Wh asked for, {available} Wh are {what}")
     return take(rows.sort("interval_start", "bundle_id", "first_wh", descending=from_top), wanted, from_top=from_top)
 
 
