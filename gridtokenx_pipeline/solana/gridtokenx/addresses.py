@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from solders.pubkey import Pubkey
@@ -17,6 +18,17 @@ _SHARDS = 16
 
 class AddressError(ValueError):
     """An address cannot be derived: something was not given, or a seed has more than 32 bytes."""
+
+
+@lru_cache(maxsize=256)
+def _fixed(address: str) -> Pubkey:
+    return Pubkey.from_string(address)
+
+
+@lru_cache(maxsize=65_536)
+def _find(seeds: tuple[bytes, ...], program: Pubkey) -> Pubkey:
+    # Kept, as most accounts are the same in every instruction and a meter's are in every window.
+    return Pubkey.find_program_address(list(seeds), program)[0]
 
 
 @dataclass
@@ -49,19 +61,19 @@ class Addresses:
 
     def _derive(self, account: Account) -> Pubkey:
         if account.address is not None:
-            return Pubkey.from_string(account.address)
+            return _fixed(account.address)
         if account.program_of is not None:
             return self.programs[account.program_of]
         if account.ata is not None:
             return self._ata(account.ata)
         if account.pda is not None:
-            seeds = [self._seed(seed) for seed in account.pda]
-            return Pubkey.find_program_address(seeds, self.programs[account.program or self.own_program])[0]
+            seeds = tuple(self._seed(seed) for seed in account.pda)
+            return _find(seeds, self.programs[account.program or self.own_program])
         return self._given(account.role or account.given or "")
 
     def _ata(self, ata: Ata) -> Pubkey:
         owner, token_program, mint = (bytes(self._key(name)) for name in (ata.owner, ata.token_program, ata.mint))
-        return Pubkey.find_program_address([owner, token_program, mint], ASSOCIATED_TOKEN_PROGRAM_ID)[0]
+        return _find((owner, token_program, mint), ASSOCIATED_TOKEN_PROGRAM_ID)
 
     def _seed(self, seed: str) -> bytes:
         kind, _, name = seed.partition(":")
@@ -88,7 +100,7 @@ class Addresses:
         return value.encode() if isinstance(value, str) else bytes(value)
 
     def _key(self, name: str) -> Pubkey:
-        account = next((account for account in self.rule.accounts if account.name == name), None)
+        account = self.rule.account(name)
         return self._given(name) if account is None else self._account(account)
 
     def _given(self, name: str) -> Pubkey:

@@ -79,6 +79,10 @@ class InstructionRule(_Strict):
     arguments: tuple[Argument, ...]
     accounts: tuple[Account, ...]
 
+    def account(self, name: str) -> Account | None:
+        """Return the account of this name, or `None`."""
+        return next((account for account in self.accounts if account.name == name), None)
+
     def layout(self) -> Layout:
         """Return what the IDL must say of this instruction."""
         return Layout(
