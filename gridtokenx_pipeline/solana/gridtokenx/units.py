@@ -20,7 +20,7 @@ class UnitError(ValueError):
 
 @dataclass(frozen=True)
 class Scale:
-    """`argument = quantity * numerator // denominator`; what is left is carried, or refused where `carries` is false."""
+    """`argument = quantity * numerator // denominator`; what is left is refused, or carried where `carries` (numerator 1)."""
 
     quantity: str
     numerator: int
@@ -71,7 +71,7 @@ def convert(unit: str, quantity: Any, carried: int = 0) -> Converted:
     value, rest = divmod((amount + carried) * scale.numerator, scale.denominator)
     if rest and not scale.carries:
         raise UnitError(f"{quantity} is not a whole number of {unit}")
-    return Converted(value, rest // scale.numerator)
+    return Converted(value, rest)
 
 
 def _microseconds(moment: Any) -> int:

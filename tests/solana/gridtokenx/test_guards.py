@@ -187,6 +187,7 @@ def test_the_mirror_has_guards_of_its_own() -> None:
     assert mirrored(seen=rich, consumed=10**12 + 1) == 6008
     full = dataclasses.replace(METER, totals=MeterTotals(U64 - 899, 0))
     assert mirrored(full, seen=MeterTotals(U64, U64)) == 6011
+    assert mirrored(dataclasses.replace(METER, totals=MeterTotals(U64 - 900, 0)), seen=MeterTotals(U64, U64)) is None
 
 
 def test_codes_of_readings_are_in_the_idls_tables() -> None:
@@ -253,6 +254,24 @@ def test_charges_are_a_part_of_the_value() -> None:
 def test_values_beyond_a_u64_overflow() -> None:
     rich = [Order(user, U64, U64) for user in (BUYER, SELLER)]
     assert traded(rich[0], dataclasses.replace(rich[1], price_limit=0), amount=U64, price=U64) == 6018
+    # The largest product is the value times the 2,000 of the charges' cap.
+    free = dataclasses.replace(rich[1], price_limit=0)
+    largest = U64 // 2_000
+    assert traded(rich[0], free, amount=1_000_000_000, price=largest) is None
+    assert traded(rich[0], free, amount=1_000_000_000, price=largest + 1) == 6018
+    assert traded(rich[0], free, MarketRules(OWNER, wheeling=U64), amount=1_000_000_001) == 6018
+    assert traded(rich[0], free, MarketRules(OWNER, wheeling=U64), amount=1_000_000_000) == 6027
+
+
+def test_a_product_of_exactly_a_u64_still_fits() -> None:
+    # 2^64 - 1 is a multiple of 65,535.
+    orders = [Order(user, U64, U64) for user in (BUYER, SELLER)]
+    sell = dataclasses.replace(orders[1], price_limit=0)
+    fee = 65_535
+    value = U64 // fee
+    assert value * fee == U64
+    assert traded(orders[0], sell, MarketRules(OWNER, fee_bps=fee), amount=1_000_000_000, price=value) == 6028
+    assert traded(orders[0], sell, MarketRules(OWNER, fee_bps=fee), amount=1_000_000_000, price=value + 1) == 6018
 
 
 MINT = GenerationMint(bytes(16), 900_000 * 2_000_000, 1, OWNER, STRANGER)
@@ -395,3 +414,21 @@ def test_facts_come_from_decoded_accounts() -> None:
         empty("registry", "Registry"),
     )
     assert rules == CertificateRules(Pubkey.default(), Pubkey.default(), True, 0, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("config", "enabled", "oracle_missing"),
+    [
+        ({}, True, False),
+        ({"maintenance_mode": True}, False, False),
+        ({"erc_validation_enabled": False}, False, False),
+        ({"require_oracle_validation": True}, True, True),
+        ({"require_oracle_validation": True, "oracle_authority": BRIDGE}, True, False),
+        ({"oracle_authority": BRIDGE}, True, False),
+    ],
+)
+def test_what_governance_allows_is_read_from_its_switches(config: dict[str, Any], enabled: bool, oracle_missing: bool) -> None:
+    coder = Coder(read_idl(IDLS / "governance.json"))
+    empty = coder.decode_account("GovernanceConfig", coder.idl.accounts["GovernanceConfig"] + bytes(500))
+    rules = CertificateRules.of(empty | {"erc_validation_enabled": True} | config, {"authority": BRIDGE})
+    assert (rules.enabled, rules.oracle_missing) == (enabled, oracle_missing)
