@@ -31,6 +31,7 @@ from spl.memo.models import MemoParams
 
 from gridtokenx_pipeline.solana.errors import error_json
 
+from .genesis import accounts_of
 from .ledger import Entry, Ledger, LedgerError
 from .wire import inner_instructions_json
 
@@ -80,6 +81,9 @@ class Bank:
         # Blockhashes, signatures and duplicates are judged here, against the ledger, before LiteSVM sees a transaction.
         self._svm = LiteSVM().with_blockhash_check(False).with_sigverify(False).with_transaction_history(0)
         self._svm.set_account(self._faucet.pubkey(), Account(FAUCET_LAMPORTS, b"", Pubkey.default()))
+        for program in self._ledger.programs():
+            for address, account in accounts_of(program, self.rent_exemption):
+                self._svm.set_account(address, account)
         for entry in self._ledger.entries():
             outcome = self._execute(VersionedTransaction.from_bytes(entry.raw), entry.slot, entry.block_time)
             if outcome.err != entry.err:

@@ -1,6 +1,7 @@
-"""The node's durable memory: genesis, and every transaction that landed, in one SQLite file.
+"""The node's durable memory: genesis with its programs, and every transaction that landed, in one SQLite file.
 
-The bank's state is a fold over this ledger, so a commit here is what makes a transaction true.
+The bank's state is a fold over this ledger, so a commit here is what makes a transaction true. Programs are kept as they
+were at genesis, so that what ran against them replays the same after their images have changed.
 """
 
 from __future__ import annotations
@@ -10,17 +11,22 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_READABLE = (1, 2)  # ledgers of schema 1 have no programs at genesis
 
 _DDL = """
 CREATE TABLE IF NOT EXISTS genesis (
     one INTEGER PRIMARY KEY CHECK (one = 1), schema_version INTEGER NOT NULL, time_ms INTEGER NOT NULL, seed BLOB NOT NULL,
     slot_ms INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS genesis_programs (
+    program_id TEXT PRIMARY KEY, image BLOB NOT NULL, authority TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS transactions (
     seq INTEGER PRIMARY KEY, signature TEXT NOT NULL UNIQUE, slot INTEGER NOT NULL, block_time INTEGER NOT NULL,
@@ -47,6 +53,15 @@ class Genesis:
 
 
 @dataclass(frozen=True)
+class GenesisProgram:
+    """A program that is there from slot 0: its id, its image, and the key that may upgrade it (both keys in base58)."""
+
+    program_id: str
+    image: bytes
+    authority: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """One landed transaction. `err` and `detail` are in the RPC's JSON form; `block_time` is Unix seconds."""
 
@@ -64,8 +79,18 @@ class Entry:
 class Ledger:
     """`<directory>/ledger.sqlite`. One process at a time; every `append` is on disk when it returns."""
 
-    def __init__(self, directory: Path, *, now_ms: int, slot_ms: int | None = None):
-        """Open or found the ledger; `slot_ms` (400 for a new one) must agree with the ledger's. Raises `LedgerError`."""
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        now_ms: int,
+        slot_ms: int | None = None,
+        programs: Callable[[], Sequence[GenesisProgram]] = tuple,
+    ):
+        """Open or found the ledger; `slot_ms` (400 for a new one) must agree with the ledger's. Raises `LedgerError`.
+
+        `programs` is asked for the programs at genesis where a ledger is founded, and for nothing where there is one.
+        """
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self._lock = os.open(directory / "ledger.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -79,18 +104,25 @@ class Ledger:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(_DDL)
-            self.genesis = self._found(now_ms, slot_ms)
+            self._found(now_ms, slot_ms, programs)
+            self.genesis = self._genesis(slot_ms)
         except BaseException:
             self.close()
             raise
 
-    def _found(self, now_ms: int, slot_ms: int | None) -> Genesis:
-        self._db.execute(
-            "INSERT OR IGNORE INTO genesis VALUES (1, ?, ?, ?, ?)",
-            (SCHEMA_VERSION, now_ms, secrets.token_bytes(32), slot_ms or 400),
-        )
+    def _found(self, now_ms: int, slot_ms: int | None, programs: Callable[[], Sequence[GenesisProgram]]) -> None:
+        if self._db.execute("SELECT 1 FROM genesis").fetchone():
+            return
+        loaded = [(each.program_id, each.image, each.authority) for each in programs()]
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO genesis VALUES (1, ?, ?, ?, ?)", (SCHEMA_VERSION, now_ms, secrets.token_bytes(32), slot_ms or 400)
+            )
+            self._db.executemany("INSERT INTO genesis_programs VALUES (?, ?, ?)", loaded)
+
+    def _genesis(self, slot_ms: int | None) -> Genesis:
         version, time_ms, seed, slots = self._db.execute("SELECT schema_version, time_ms, seed, slot_ms FROM genesis").fetchone()
-        if version != SCHEMA_VERSION:
+        if version not in _READABLE:
             raise LedgerError(f"{self.directory}: ledger schema {version}, this node reads {SCHEMA_VERSION}")
         if slot_ms is not None and slot_ms != slots:
             raise LedgerError(
@@ -118,10 +150,20 @@ class Ledger:
             entry.compute_units,
             json.dumps(entry.detail),
         )
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._transaction():
             self._db.execute(f"INSERT INTO transactions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
             self._db.executemany("INSERT OR IGNORE INTO transaction_accounts VALUES (?, ?)", [(a, entry.seq) for a in accounts])
+
+    def programs(self) -> list[GenesisProgram]:
+        """Return the programs that are there from slot 0."""
+        rows = self._db.execute("SELECT program_id, image, authority FROM genesis_programs ORDER BY program_id")
+        return [GenesisProgram(program, bytes(image), authority) for program, image, authority in rows]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:

@@ -12,11 +12,15 @@ import sys
 from pathlib import Path
 
 from aiohttp import web
+from solders.pubkey import Pubkey
 
 from gridtokenx_pipeline import clock
+from gridtokenx_pipeline.solana.keys import KeyFileError
+from gridtokenx_pipeline.solana.programs.images import ProgramError
 
 from .bank import Bank
-from .ledger import Ledger, LedgerError
+from .genesis import OPERATOR_FILE, open_ledger, operator_of
+from .ledger import LedgerError
 from .rpc import application
 
 _PR_SET_PDEATHSIG = 1
@@ -33,25 +37,34 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8899, help="TCP port; 0 takes a free one (default: 8899)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--slot-ms", type=int, help="slot length in milliseconds, fixed at genesis (default: 400)")
+    parser.add_argument(
+        "--operator",
+        help="public key that may initialize and upgrade the programs, fixed at genesis "
+        f"(default: that of DIR/{OPERATOR_FILE}, made where missing)",
+    )
     parser.add_argument("--die-with-parent", action="store_true", help="stop when the process that started this one ends (Linux)")
     options = parser.parse_args(arguments)
     if options.slot_ms is not None and options.slot_ms <= 0:
         parser.error("--slot-ms must be positive")
+    try:
+        operator = Pubkey.from_string(options.operator) if options.operator else None
+    except ValueError:
+        parser.error(f"--operator: {options.operator} is no public key")
     if options.die_with_parent and not _die_with_parent():
         return 0
     try:
-        return asyncio.run(_serve(options.dir, options.host, options.port, options.slot_ms))
-    except LedgerError as error:
+        return asyncio.run(_serve(options.dir, options.host, options.port, options.slot_ms, operator))
+    except (LedgerError, KeyFileError, ProgramError) as error:
         print(f"solana node: {error}", file=sys.stderr)
         return 1
 
 
-async def _serve(directory: Path, host: str, port: int, slot_ms: int | None) -> int:
+async def _serve(directory: Path, host: str, port: int, slot_ms: int | None, operator: Pubkey | None) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    ledger = Ledger(directory, now_ms=int(clock.now().timestamp() * 1000), slot_ms=slot_ms)
+    ledger = open_ledger(directory, now_ms=int(clock.now().timestamp() * 1000), slot_ms=slot_ms, operator=operator)
     try:
         bank = Bank(ledger, clock.now)
         runner = web.AppRunner(application(bank), access_log=None)
@@ -64,7 +77,9 @@ async def _serve(directory: Path, host: str, port: int, slot_ms: int | None) -> 
             await runner.cleanup()
             return 1
         name = f"[{host}]" if ":" in host else host
-        print(f"ready http://{name}:{runner.addresses[0][1]} slot={bank.slot} transactions={bank.transaction_count}", flush=True)
+        url = f"http://{name}:{runner.addresses[0][1]}"
+        state = f"slot={bank.slot} transactions={bank.transaction_count} operator={operator_of(ledger)}"
+        print(f"ready {url} {state}", flush=True)
         await stop.wait()
         await runner.cleanup()
     finally:
