@@ -76,7 +76,7 @@ class Compiler:
             if None not in self._open[self._open.index(type_) :]:
                 raise IdlError(f"{type_.name} contains itself without an option or vector between")
             return _Later(self, type_)
-        if len(self._open) > _DEEPEST:
+        if len(self._open) - self._open.count(None) > _DEEPEST:
             raise IdlError(f"{type_.name} is nested more than {_DEEPEST} deep")
         self._open.append(type_)
         try:

@@ -152,6 +152,30 @@ def test_types_without_a_borsh_form_are_refused_only_when_used() -> None:
             encoded(type_, None, types)
 
 
+def test_an_enum_ends_with_its_last_variant() -> None:
+    kind = [{"name": "Kind", "type": {"kind": "enum", "variants": [{"name": "On"}, {"name": "Off", "fields": ["u8"]}]}}]
+    coder = Coder(small({"vec": {"defined": {"name": "Kind"}}}, types=kind))
+    assert coder.decode_instruction(bytes.fromhex("01020000000001ff")) == ("go", {"a": ["On", {"Off": (255,)}]})
+    with pytest.raises(DecodeError, match=r"go\.args\.a\[1\]: 2 is no variant, there are 2"):
+        coder.decode_instruction(bytes.fromhex("01020000000002"))
+    with pytest.raises(DecodeError, match="3 items of 1 bytes or more, 2 bytes are left"):
+        coder.decode_instruction(bytes.fromhex("01030000000000"))
+
+
+def test_a_generic_that_grows_without_end_is_refused() -> None:
+    more = {"defined": {"name": "Grow", "generics": [{"kind": "type", "type": {"vec": {"generic": "T"}}}]}}
+    types = [
+        {
+            "name": "Grow",
+            "generics": [{"kind": "type", "name": "T"}],
+            "type": {"kind": "struct", "fields": [{"name": "more", "type": {"vec": more}}]},
+        }
+    ]
+    use = {"defined": {"name": "Grow", "generics": [{"kind": "type", "type": "u8"}]}}
+    with pytest.raises(IdlError, match="Grow is nested more than 64 deep"):
+        encoded(use, {"more": []}, types)
+
+
 def test_a_value_nested_without_end_is_refused() -> None:
     coder = Coder(idl_named("everything"))
     root: dict[str, Any] = {"value": 1, "children": []}
