@@ -33,7 +33,12 @@ BUNDLES = Table(
         Column("last_wh", Type.BIGINT, "Id of the last certificate; energy_wh = last_wh - first_wh + 1.", "Wh"),
         Column("carrier", Type.TEXT, "Energy carrier: electricity."),
         Column("source", Type.TEXT, "Energy source: solar."),
-        Column("state", Type.TEXT, "issued, or pending where the energy was estimated, questionable or incomplete."),
+        Column(
+            "state",
+            Type.TEXT,
+            "issued (of generation), released (of what a store gave back, in place of cancelled certificates), or pending where the energy "
+            "was estimated, questionable or incomplete.",
+        ),
         Column("owner", Type.TEXT, "Meter that owns the bundle."),
         Column("quality_flags", Type.INTEGER, "Quality flags of the generation.", "IEEE 2030.5 qualityFlags bits"),
         Column("origin", Type.TEXT, "production or storage_discharge.", default="production"),

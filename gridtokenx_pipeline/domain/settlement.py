@@ -16,7 +16,8 @@ from gridtokenx_pipeline.contracts import core
 from gridtokenx_pipeline.contracts import settlement as tables
 
 from . import merkle
-from .certificates import ISSUED
+from .certificates import PENDING as HELD_BACK
+from .certificates import PRODUCTION
 from .frames import frame_of_rows
 from .ids import derived_id, iso
 from .market.clearing import OPEN
@@ -141,7 +142,7 @@ def plan(
         (ENERGY_READING, _readings(positions, grid_settlements, closed), _energy_reading),
         (TRADE, trades, _trade),
         (GRID_SETTLEMENT, grid_settlements, _grid_settlement),
-        (CERTIFICATE, bundles.filter(pl.col("state") == ISSUED), _certificate),
+        (CERTIFICATE, bundles.filter(pl.col("state") != HELD_BACK), _certificate),
     ):
         for window, row in _in_windows(frame, windows):
             interval = windows[window]
@@ -150,7 +151,7 @@ def plan(
             if kind == TRADE:
                 totals[window]["traded"] += row["energy_wh"]
                 totals[window]["amount"] += row["amount_micro"]
-            elif kind == CERTIFICATE:
+            elif kind == CERTIFICATE and row["origin"] == PRODUCTION:
                 totals[window]["certificate"] += row["energy_wh"]
 
     items: list[tuple[Any, ...]] = []
@@ -241,4 +242,6 @@ def _grid_settlement(row: _Row, interval: _Row) -> _Row:
 
 def _certificate(row: _Row, interval: _Row) -> _Row:
     names = ("bundle_id", "meter_id", "energy_wh", "first_wh", "last_wh", "carrier", "source", "owner", "quality_flags")
-    return _take(row, names) | {"window_end": iso(row["interval_end"])}
+    # What a store gave back is in place of certificates that were cancelled: it is told, and counts for nothing new.
+    origin = {} if row["origin"] == PRODUCTION else {"origin": row["origin"]}
+    return _take(row, names) | origin | {"window_end": iso(row["interval_end"])}

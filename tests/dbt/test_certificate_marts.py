@@ -41,7 +41,7 @@ BUNDLES = {
     "b2": ("B", MARCH + 2 * FIVE, 60_500, 50_000, "issued", "production"),
     "b3": ("B", MARCH + 3 * FIVE, 110_500, 95_000, "issued", "production"),
     "c1": ("C", MARCH, 0, 1_000_000, "pending", "production"),
-    "c2": ("C", MARCH, 0, 300_000, "issued", "storage_discharge"),
+    "c2": ("C", MARCH, 0, 300_000, "released", "storage_discharge"),
 }
 # Bundle, kind, start, first Wh, Wh, owner, former owner.
 MOVES = [

@@ -39,8 +39,13 @@ OF_TABLE: dict[str, dict[str, Any]] = {
     "market.grid_settlements": {"net_wh": -30, "traded_wh": -10, "energy_wh": -20, "amount_micro": -4, "reason": "residual"},
     "certificates.bundles": {
         "energy_wh": 10, "first_wh": 90, "last_wh": 99, "state": "issued", "carrier": "electricity", "source": "solar",
-        "interval_end": START + dt.timedelta(hours=1),
+        "interval_end": START + dt.timedelta(hours=1), "origin": "production",
     },
+    "certificates.holdings": {"energy_wh": 10, "first_wh": 90, "last_wh": 99, "state": "active", "events": 1},
+    "certificates.storage": {
+        "charge_wh": 10, "green_in_wh": 6, "grey_in_wh": 4, "discharge_wh": 8, "used_wh": 9, "green_used_wh": 5, "green_out_wh": 4,
+    },
+    "market.campus_balances": {"net_wh": -20, "loss_wh": 2, "export_wh": 8, "import_wh": 30},
     "certificates.events": {"kind": "issued", "number": 1, "energy_wh": 10},
     "settlement.batches": {"state": "pending", "items": 4, "memo": "gtx1"},
 }  # fmt: skip

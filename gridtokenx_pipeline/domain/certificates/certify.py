@@ -282,7 +282,7 @@ def _released(energy: pl.DataFrame, storage: pl.DataFrame, closed: pl.DataFrame,
         .join(out, on=KEY)
         .with_columns(energy_wh=pl.col("green_out_wh"))
     )
-    return as_bundles(rows, rules, STORAGE_DISCHARGE).with_columns(origin=pl.lit(STORAGE_DISCHARGE))
+    return as_bundles(rows, rules, STORAGE_DISCHARGE)
 
 
 def _locks(locks: pl.DataFrame, holdings: pl.DataFrame, allocated: pl.DataFrame) -> pl.DataFrame:

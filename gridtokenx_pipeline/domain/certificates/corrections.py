@@ -84,7 +84,7 @@ def discharged(now: pl.DataFrame, kept: pl.DataFrame, holdings: pl.DataFrame, ru
         .filter(pl.col("energy_wh") >= pl.col("out_wh"))
         .with_columns(energy_wh=pl.col("out_wh"))
     )
-    bundles = as_bundles(rows, rules, STORAGE_DISCHARGE).with_columns(origin=pl.lit(STORAGE_DISCHARGE))
+    bundles = as_bundles(rows, rules, STORAGE_DISCHARGE)
     return Corrected(bundles, issues(bundles))
 
 

@@ -19,7 +19,18 @@ from gridtokenx_pipeline.contracts import core
 
 from ..whole_wh import is_complete, register_start_wh, whole_wh
 from .events import events_of
-from .names import HELD, ISSUED, KEY, NOT_COMMISSIONED, PENDING, PRODUCTION, derived_ids, iso_text
+from .names import (
+    HELD,
+    ISSUED,
+    KEY,
+    NOT_COMMISSIONED,
+    PENDING,
+    PRODUCTION,
+    RELEASED,
+    STORAGE_DISCHARGE,
+    derived_ids,
+    iso_text,
+)
 
 VALID = 1
 # bits 2, 3, 4 and 6 of qualityFlags (IEEE 2030.5 ReadingBase): energy that nobody measured or that failed a check
@@ -102,6 +113,7 @@ def as_bundles(rows: pl.DataFrame, rules: Rules, *more: str | int) -> pl.DataFra
 
     `more` is what their ids are made of besides meter, interval and carrier; see `names.bundle_id`.
     """
+    stored = STORAGE_DISCHARGE in more
     # as `names.bundle_id` encodes the same key, but for whole columns
     quoted = {meter: json.dumps(meter) for meter in rows["meter_id"].unique()}
     key = pl.concat_str(
@@ -115,8 +127,8 @@ def as_bundles(rows: pl.DataFrame, rules: Rules, *more: str | int) -> pl.DataFra
         owner=pl.col("meter_id"),
         carrier=pl.lit(rules.carrier),
         source=pl.lit(rules.source),
-        origin=pl.lit(PRODUCTION),
-        state=pl.when(pl.col("reason") == "").then(pl.lit(ISSUED)).otherwise(pl.lit(PENDING)),
+        origin=pl.lit(STORAGE_DISCHARGE if stored else PRODUCTION),
+        state=pl.when(pl.col("reason") == "").then(pl.lit(RELEASED if stored else ISSUED)).otherwise(pl.lit(PENDING)),
         key=key,
     )
     return keyed.with_columns(bundle_id=derived_ids("certificate_bundle", keyed["key"])).select(
@@ -136,7 +148,7 @@ def issues(bundles: pl.DataFrame) -> pl.DataFrame:
         "first_wh",
         "last_wh",
         bundle_interval_start="interval_start",
-        kind=pl.when(pl.col("state") == ISSUED).then(pl.lit(ISSUED)).otherwise(pl.lit(HELD)),
+        kind=pl.when(pl.col("state") == PENDING).then(pl.lit(HELD)).otherwise(pl.lit(ISSUED)),
         reason=pl.col("reason").replace("", None),
         step=pl.lit(0),
     )

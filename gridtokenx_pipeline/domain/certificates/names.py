@@ -13,8 +13,8 @@ from ..ids import derived_id, iso, namespace
 PIPELINE = "pipeline"
 PRODUCTION, STORAGE_DISCHARGE = "production", "storage_discharge"
 
-# what a bundle is as of issue
-ISSUED, PENDING = "issued", "pending"
+# what a bundle is as of issue: of what was generated, of what a store gave back, or held back
+ISSUED, RELEASED, PENDING = "issued", "released", "pending"
 # kinds of events besides `issued`
 HELD = "held"
 LOCKED, CANCELLED = "locked", "cancelled"

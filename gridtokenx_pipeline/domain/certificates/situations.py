@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from ..whole_wh import whole_wh
-from .names import CLAIMED, ISSUED, KEY, STORAGE_DISCHARGE
+from .names import CLAIMED, KEY, RELEASED
 
 POOL = ("bundle_id", "origin", *KEY, "interval_end", "version", "first_wh", "available_wh", "claim_wh", "lock_wh", "trade_wh")
 
@@ -63,7 +63,7 @@ def discharge_pools(made: pl.DataFrame, production: pl.DataFrame, states: pl.Dat
     own = production.select(*KEY, own_claim_wh="claim_wh")
     load = pl.col("load_left_wh") - pl.col("own_claim_wh").fill_null(0)
     return (
-        made.filter((pl.col("state") == ISSUED) & (pl.col("origin") == STORAGE_DISCHARGE))
+        made.filter(pl.col("state") == RELEASED)
         .join(states.drop("version"), on=KEY)
         .join(own, on=KEY, how="left")
         .with_columns(available_wh=pl.col("energy_wh"), lock_wh=pl.lit(0, dtype=pl.Int64))

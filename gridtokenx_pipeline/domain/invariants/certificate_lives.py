@@ -12,6 +12,7 @@ from ..certificates import (
     HELD,
     ISSUED,
     LOCKED,
+    PENDING,
     PIPELINE,
     RETIRED,
     STORAGE_DISCHARGE,
@@ -57,7 +58,7 @@ def event_violations(
         .group_by("bundle_id")
         .agg(issues=pl.len(), issued_wh=pl.col("energy_wh").sum(), issued_version=pl.col("version").max())
     )
-    counted = bundles.filter(pl.col("state") == ISSUED).join(issues, on="bundle_id", how="full", coalesce=True)
+    counted = bundles.filter(pl.col("state") != PENDING).join(issues, on="bundle_id", how="full", coalesce=True)
     once = (
         (pl.col("issues") == 1) & (pl.col("issued_wh") == pl.col("energy_wh")) & (pl.col("issued_version") == pl.col("version"))
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from ..certificates import ISSUED, PRODUCTION, SHORTFALL, WITHDRAWN, withheld
+from ..certificates import ISSUED, PENDING, PRODUCTION, SHORTFALL, WITHDRAWN, withheld
 from ..certificates.names import CORRECTION
 from ..whole_wh import register_start_wh, whole_wh
 from .certificate_lives import event_violations, storage_violations, trade_violations
@@ -61,7 +61,7 @@ def _ranges(bundles: pl.DataFrame) -> Iterator[pl.DataFrame]:
     )
     meter = ["zone", "meter_id", "carrier", "origin"]
     # what is pending has ids to be issued with, which may turn out to be another's
-    issued = bundles.filter(pl.col("state") == ISSUED)
+    issued = bundles.filter(pl.col("state") != PENDING)
     highest_before = pl.col("last_wh").cum_max().shift(1).over(meter, order_by=["first_wh", "last_wh"])
     broken = issued.with_columns(highest_before=highest_before).filter(pl.col("first_wh") <= pl.col("highest_before"))
     yield violations(
@@ -159,7 +159,7 @@ def _devices(bundles: pl.DataFrame, devices: pl.DataFrame, bound_pct: int) -> It
     known = devices.unique("meter_id", keep="first").select(
         "zone", "meter_id", "capacity_kw", "commissioned_at", device_carrier="carrier", device_source="source"
     )
-    issued = bundles.filter(pl.col("state") == ISSUED).join(known, on=["zone", "meter_id"], how="left")
+    issued = bundles.filter(pl.col("state") != PENDING).join(known, on=["zone", "meter_id"], how="left")
     as_registered = (
         (pl.col("commissioned_at") <= pl.col("interval_start"))
         & (pl.col("carrier") == pl.col("device_carrier"))

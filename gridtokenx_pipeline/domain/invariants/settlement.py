@@ -53,7 +53,7 @@ def _batch_violations(batch: dict[str, Any], items: pl.DataFrame) -> list[tuple[
         elif item["kind"] == TRADE:
             totals["traded_wh"] += values["energy_wh"]
             totals["amount_micro"] += values["amount_micro"]
-        elif item["kind"] == CERTIFICATE:
+        elif item["kind"] == CERTIFICATE and "origin" not in values:
             totals["certificate_wh"] += values["energy_wh"]
         elif item["kind"] in meters:
             meters[item["kind"]].append(str(values.get("meter_id")))

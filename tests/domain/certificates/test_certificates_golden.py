@@ -57,7 +57,7 @@ def test_issued_is_claimed_locked_or_moved(case_g):
     made, _ = case_g
     production = made.bundles.filter(origin="production")
     assert dict(production.select("meter_id", "energy_wh").iter_rows()) == {"M1": 3200, "M2": 1000, "M4": 250}
-    assert set(made.bundles["state"]) == {"issued"}
+    assert set(made.bundles["state"]) == {"issued", "released"}
     events = made.events.join(production, on="bundle_id", how="semi")
     assert by(events, "kind", "owner") == {
         ("issued", "M1"): 3200,
