@@ -39,7 +39,7 @@ test: setup ## run lint, type checks and all tests: make test ARGS="-m 'not e2e'
 	@echo "Types"
 	@$(BIN)/mypy
 	@echo "Tests"
-	@$(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -n auto --dist loadscope --no-loadscope-reorder $(ARGS)
 
 bench: setup ## run the benchmarks
 	@$(BIN)/gridtokenx bench --json $(ARGS)
