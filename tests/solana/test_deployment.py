@@ -190,6 +190,12 @@ async def test_another_image_is_an_upgrade_for_the_payer_alone(cluster):
         await deployed(cluster, "oracle", key=key)
 
 
+async def test_what_is_to_be_done_shows_no_secret(cluster):
+    work = await cluster.deployer.survey("registry", local_keypair("registry"), image("registry"))
+    shown = repr(work) + repr(await cluster.deployer._last(work, Keypair().pubkey()))
+    assert str(local_keypair("registry")) not in shown
+
+
 async def test_an_image_that_the_loader_rejects_is_not_deployed(cluster):
     key = Keypair()
     with pytest.raises(DeployFailed, match=r"registry: .*InvalidAccountData"):

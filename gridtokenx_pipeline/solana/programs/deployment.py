@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from solana.rpc.commitment import Confirmed
@@ -44,7 +44,7 @@ class Work:
     """
 
     program: str
-    key: Keypair
+    key: Keypair = field(repr=False)  # a keypair's repr is its secret
     image: bytes
     action: Literal["none", "deploy", "upgrade"]
     missing: tuple[int, ...]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from solana.rpc.commitment import Confirmed
 from solana.rpc.models import TxOpts
@@ -40,7 +40,7 @@ class Signed:
     """Instructions of one transaction and who signs it besides the payer."""
 
     instructions: Sequence[Instruction]
-    signers: Sequence[Keypair] = ()
+    signers: Sequence[Keypair] = field(default=(), repr=False)  # a keypair's repr is its secret
 
 
 class Landing:
