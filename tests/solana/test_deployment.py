@@ -17,9 +17,11 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 from typer.testing import CliRunner
 
+from gridtokenx_pipeline import clock
 from gridtokenx_pipeline.cli import app
 from gridtokenx_pipeline.solana import keys
 from gridtokenx_pipeline.solana.client import RpcUnavailable
+from gridtokenx_pipeline.solana.node.bank import Bank
 from gridtokenx_pipeline.solana.node.ledger import Ledger
 from gridtokenx_pipeline.solana.programs import loader
 from gridtokenx_pipeline.solana.programs.addresses import identifier, meter_address
@@ -301,6 +303,9 @@ def test_the_command_says_the_cost_asks_and_deploys_under_own_ids(node_process, 
     ledger = Ledger(node.directory, now_ms=0)
     assert {Pubkey.from_string(each.program_id) for each in ledger.programs()} == {program_id(name) for name in PROGRAMS}
     assert not [entry for entry in ledger.entries() if entry.err is not None]
+    # A node that starts again finds what was deployed by executing it again.
+    restarted = Bank(ledger, clock.now)
+    assert restarted.account(own["registry"]).executable
     ledger.close()
 
 
