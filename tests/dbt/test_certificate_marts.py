@@ -71,7 +71,7 @@ def tables() -> list[tuple[Table, pl.DataFrame]]:
         bundle = {"bundle_id": name, "meter_id": meter, "interval_start": start, "interval_end": start + FIVE, "origin": origin}
         bundle |= {"energy_wh": wh, "first_wh": first, "last_wh": first + wh - 1, "state": state, "owner": meter}
         bundles.append(bundle)
-        kind = "issued" if state == "issued" else "held"
+        kind = "held" if state == "pending" else "issued"
         events.append(event(name, kind, start, first, wh, meter))
         if origin == "production":
             energy.append({"meter_id": meter, "interval_start": start, "generation_milli_wh": 1000 * wh})

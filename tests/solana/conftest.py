@@ -23,6 +23,8 @@ from gridtokenx_pipeline.solana.outbox import Batch, Outbox
 from gridtokenx_pipeline.solana.profiles import memo_of
 from gridtokenx_pipeline.solana.sender import Pace
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 FAST = Pace(poll_s=0.02, rebroadcast_s=0.06, wait_s=30, lease_s=15)
 START = dt.datetime(2026, 11, 22, 20, tzinfo=dt.UTC)
 

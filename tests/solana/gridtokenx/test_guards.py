@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deployed_idls import deployed_idl
 from hypothesis import given
 from hypothesis import strategies as st
 from solders.pubkey import Pubkey
@@ -37,7 +38,6 @@ from gridtokenx_pipeline.solana.gridtokenx.guards import (
 )
 from gridtokenx_pipeline.solana.idl import Coder, read_idl
 
-IDLS = Path(__file__).parent / "idls"
 GOLDEN = json.loads((Path(__file__).parents[1] / "idl" / "golden.json").read_text())
 BRIDGE, OWNER, BUYER, SELLER, STRANGER = (Pubkey.from_bytes(bytes([byte]) * 32) for byte in range(1, 6))
 NOW = 1_790_000_000
@@ -53,7 +53,7 @@ def code(refusal: Refusal | None) -> int | str | None:
 
 
 def error_names(program: str) -> dict[int, str]:
-    return {number: error.name for number, error in read_idl(IDLS / f"{program}.json").errors.items()}
+    return {number: error.name for number, error in read_idl(deployed_idl(program)).errors.items()}
 
 
 def submitted(last: int | None = None, now: int = NOW, rules: OracleRules = RULES, **changes: Any) -> int | str | None:
@@ -389,7 +389,7 @@ def test_status_is_set_by_owner_or_authority() -> None:
 def test_facts_come_from_decoded_accounts() -> None:
     def account(program: str, name: str) -> Any:
         vector = next(item for item in GOLDEN["accounts"] if item["name"] == name)
-        return Coder(read_idl(IDLS / f"{program}.json")).decode_account(name, bytes.fromhex(vector["data"]))
+        return Coder(read_idl(deployed_idl(program))).decode_account(name, bytes.fromhex(vector["data"]))
 
     key = Pubkey.from_string("64Vgos61STZ8pW9NnHi2iGtXMTQr7NqBoMorK6Zg8RJU")
     assert OracleRules.of(account("oracle", "OracleData")) == OracleRules(key)
@@ -402,7 +402,7 @@ def test_facts_come_from_decoded_accounts() -> None:
     order = {"buyer": BUYER, "seller": SELLER, "price_per_kwh": 7, "amount": 5, "filled_amount": 3, "expires_at": 9}
     assert (Order.of(order, "buyer"), Order.of(order, "seller").user) == (Order(BUYER, 7, 2, 9), SELLER)
     zero = bytes(4_096)
-    coders = {name: Coder(read_idl(IDLS / f"{name}.json")) for name in ("trading", "governance", "registry")}
+    coders = {name: Coder(read_idl(deployed_idl(name))) for name in ("trading", "governance", "registry")}
 
     def empty(program: str, name: str) -> Any:
         return coders[program].decode_account(name, coders[program].idl.accounts[name] + zero)
@@ -428,7 +428,7 @@ def test_facts_come_from_decoded_accounts() -> None:
     ],
 )
 def test_what_governance_allows_is_read_from_its_switches(config: dict[str, Any], enabled: bool, oracle_missing: bool) -> None:
-    coder = Coder(read_idl(IDLS / "governance.json"))
+    coder = Coder(read_idl(deployed_idl("governance")))
     empty = coder.decode_account("GovernanceConfig", coder.idl.accounts["GovernanceConfig"] + bytes(500))
     rules = CertificateRules.of(empty | {"erc_validation_enabled": True} | config, {"authority": BRIDGE})
     assert (rules.enabled, rules.oracle_missing) == (enabled, oracle_missing)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deployed_idls import deployed_idls
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -19,7 +20,6 @@ from spl.token.instructions import get_associated_token_address
 from gridtokenx_pipeline.solana.gridtokenx import AddressError, Profile, UnitError, convert, parse_sidecar, sidecar_2026_08
 from gridtokenx_pipeline.solana.idl import BindingError, EncodeError
 
-IDLS = Path(__file__).parent / "idls"
 START = dt.datetime(2026, 11, 22, 20, tzinfo=dt.UTC)
 METER = "AMI_METER_STANFORD_ENG_001"
 NAMES = [
@@ -69,7 +69,7 @@ QUANTITIES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def profile() -> Profile:
-    return Profile.bind(sidecar_2026_08(), IDLS)
+    return Profile.bind(sidecar_2026_08(), deployed_idls())
 
 
 def pda(profile: Profile, program: str, *seeds: bytes) -> Pubkey:
@@ -223,7 +223,7 @@ def test_what_is_missing_is_named(profile: Profile) -> None:
 
 
 def copied(directory: Path, program: str, change: Any) -> Path:
-    for path in IDLS.glob("*.json"):
+    for path in deployed_idls().glob("*.json"):
         shutil.copy(path, directory)
     raw = json.loads((directory / f"{program}.json").read_text())
     change(raw)
@@ -269,7 +269,7 @@ def test_missing_files_and_unknown_programs_are_named(tmp_path: Path) -> None:
     with pytest.raises(BindingError, match=r"gridtokenx-2026-08 needs oracle\.json in "):
         Profile.bind(sidecar_2026_08(), tmp_path)
     with pytest.raises(BindingError, match="has no program orcale"):
-        Profile.bind(sidecar_2026_08(), IDLS, {"orcale": "x"})
+        Profile.bind(sidecar_2026_08(), deployed_idls(), {"orcale": "x"})
 
 
 @pytest.mark.parametrize(

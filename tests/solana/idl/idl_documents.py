@@ -6,16 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+from deployed_idls import deployed_idl
 from solders.pubkey import Pubkey
 
 from gridtokenx_pipeline.solana.idl import Idl, parse_idl, read_idl
 
 HERE = Path(__file__).parent
-GRIDTOKENX = HERE.parent / "gridtokenx" / "idls"
 
 
 def idl_named(name: str) -> Idl:
-    return read_idl(HERE / "everything.json" if name == "everything" else GRIDTOKENX / f"{name}.json")
+    return read_idl(HERE / "everything.json" if name == "everything" else deployed_idl(name))
 
 
 def document(*args: Any, types: list[Any] | None = None, **top: Any) -> dict[str, Any]:

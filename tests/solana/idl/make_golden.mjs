@@ -106,7 +106,7 @@ const REFUSED = [
   ["act", { action: { Move: { x: int(1) } } }, "args.action.Move: missing field y"],
 ];
 
-const idls = Object.fromEntries([["everything", "idl/everything.json"], ...["oracle", "registry", "energy_token", "governance", "trading"].map((name) => [name, `gridtokenx/idls/${name}.json`])].map(([name, path]) => [name, JSON.parse(fs.readFileSync(`${root}/${path}`))]));
+const idls = Object.fromEntries([["everything", "idl/everything.json"], ...["oracle", "registry", "energy_token", "governance", "trading"].map((name) => [name, `${process.env.GRIDTOKENX_IDLS}/${name}.json`])].map(([name, path]) => [name, JSON.parse(fs.readFileSync(`${root}/${path}`))]));
 const argsOf = (idl, name, value) => fields(idl, idl.instructions.find((i) => i.name === name).args, value, {});
 const golden = { coder: "@anchor-lang/core 1.2.0", instructions: [], accounts: [], events: [], refused: [] };
 for (const [program, name, args] of INSTRUCTIONS) {

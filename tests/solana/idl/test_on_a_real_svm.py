@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from idl_documents import GRIDTOKENX
+from deployed_idls import deployed_idl
 from solders.pubkey import Pubkey
 
 from gridtokenx_pipeline.solana.idl import Expected, Layout, Program, account_list, argument_list, read_idl
@@ -34,7 +34,7 @@ def test_our_own_idls_are_taken_as_strictly_as_others(name: str) -> None:
     bound = program(name)
     assert bound.idl.name == name
     # Ours and theirs share names and discriminators, and are told apart all the same.
-    theirs = read_idl(GRIDTOKENX / f"{name}.json")
+    theirs = read_idl(deployed_idl(name))
     assert theirs.sha256 != bound.idl.sha256
 
 

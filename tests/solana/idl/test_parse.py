@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from idl_documents import GRIDTOKENX, HERE, document, idl_named
+from deployed_idls import PROGRAMS, deployed_idl
+from idl_documents import HERE, document, idl_named
 
 from gridtokenx_pipeline.solana.idl import IdlError, idl_sha256, parse_idl, read_idl
 
@@ -27,8 +28,9 @@ def definition(**keys: Any) -> dict[str, Any]:
     return changed(types=[{"name": "T", "type": {"kind": "struct"}} | keys])
 
 
-@pytest.mark.parametrize("path", sorted(GRIDTOKENX.glob("*.json")), ids=lambda path: path.stem)
-def test_real_idls_are_taken(path: Path) -> None:
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_real_idls_are_taken(program: str) -> None:
+    path = deployed_idl(program)
     idl = read_idl(path)
     raw = json.loads(path.read_text())
     assert list(idl.instructions) == [item["name"] for item in raw["instructions"]]

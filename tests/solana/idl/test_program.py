@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from idl_documents import GRIDTOKENX, document, idl_named
+from deployed_idls import deployed_idl
+from idl_documents import document, idl_named
 from solders.instruction import AccountMeta
 from solders.pubkey import Pubkey
 
@@ -39,7 +40,7 @@ def bound(idl: Idl, *names: str) -> Program:
 
 
 def oracle() -> dict[str, Any]:
-    document_: dict[str, Any] = json.loads((GRIDTOKENX / "oracle.json").read_text())
+    document_: dict[str, Any] = json.loads((deployed_idl("oracle")).read_text())
     return document_
 
 
@@ -88,7 +89,7 @@ def test_an_earlier_generation_with_the_same_discriminator_is_refused() -> None:
 
 
 def test_a_type_that_changed_behind_its_name_is_refused() -> None:
-    raw = json.loads((GRIDTOKENX / "trading.json").read_text())
+    raw = json.loads((deployed_idl("trading")).read_text())
     payload = next(item for item in raw["types"] if item["name"] == "OffchainOrderPayload")
     payload["type"]["fields"][5]["type"] = "i32"
     today = idl_named("trading")
