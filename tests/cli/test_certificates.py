@@ -16,6 +16,8 @@ from gridtokenx_pipeline import clock, config
 from gridtokenx_pipeline.cli import app, certificates
 from gridtokenx_pipeline.contracts import Table, Type, core, market, settlement
 from gridtokenx_pipeline.contracts import certificates as tables
+from gridtokenx_pipeline.defs.maintenance.assets import expire_certificates
+from gridtokenx_pipeline.defs.resources import Stores
 from gridtokenx_pipeline.domain.certificates import CertificateError, fold
 from gridtokenx_pipeline.domain.ids import derived_id
 from gridtokenx_pipeline.registry.consumption import Consumption, consumption
@@ -414,6 +416,18 @@ def test_what_is_past_its_validity_expires_once(data):
     assert answered["after"]["expired"] == 400 + 300 + 500 + 30
     assert "nothing to do" in invoke(data, "expire", "--by", "registrar", "--yes").stdout
     assert sums(data) == {"active": 700, "cancelled": 33, "claimed": 200, "expired": 1230, "locked": 107, "pending": 50}
+    assert is_fold(data)
+
+
+def test_the_night_expires_what_is_past_its_validity_and_waits_for_people(data):
+    stores, said = Stores(data=str(data)), []
+    later = NOON + dt.timedelta(days=730, minutes=7)
+    with deciding(stores.warehouse):
+        assert expire_certificates(stores, later, said.append) == 0
+    assert "deciding" in said.pop()
+    assert [expire_certificates(stores, later, said.append) for _ in range(2)] == [1230, 0]
+    assert not said
+    stores.warehouse.close()
     assert is_fold(data)
 
 

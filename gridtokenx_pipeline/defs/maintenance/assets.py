@@ -1,17 +1,22 @@
-"""`ops/lake_maintenance`: every night what was forgotten is erased, retention applied and the lake compacted, in this order."""
+"""`ops/lake_maintenance`: every night what was forgotten is erased, old certificates expire, retention is applied, the lake compacted."""
 
 import datetime as dt
+from collections.abc import Callable
 
 import dagster as dg
 
 from gridtokenx_pipeline import clock
+from gridtokenx_pipeline.domain.certificates import CertificateError
 from gridtokenx_pipeline.privacy import erasure, retention
+from gridtokenx_pipeline.registry.decisions import plan_expiry
+from gridtokenx_pipeline.registry.record import deciding, record
 from gridtokenx_pipeline.warehouse.maintenance import Maintained, maintain
 
 from ..resources import Stores
 from ..specs import OWNERS, WAREHOUSE_POOL
 
 SHOWN = 20
+EXPIRY = "nightly expiry"
 CRON = "40 2 * * *"
 """Away from the hour's close and the marts; a night run, in UTC, is as good at any hour for a campus anywhere."""
 
@@ -20,7 +25,8 @@ CRON = "40 2 * * *"
     key=dg.AssetKey(["ops", "lake_maintenance"]),
     description=(
         "The lake kept small: inlined rows flushed, files with deleted rows rewritten, small files merged, snapshots older than "
-        "retention.snapshots_days expired and what nothing refers to removed; before it, retention and erasures that were left. "
+        "retention.snapshots_days expired and what nothing refers to removed; before it, retention, erasures that were left, and the "
+        "expiry of certificates past certificates.validity_days. "
         "Fails when work was due and nothing was done."
     ),
     group_name="ops",
@@ -37,6 +43,7 @@ def lake_maintenance(context: dg.AssetExecutionContext, stores: Stores) -> dg.Ma
     # Erasure opens the lake by itself: a second connection of this process would hold a snapshot open beside it.
     stores.warehouse.close()
     erased = erasure.total(erasure.finish(settings, now, tell))
+    expired_wh = expire_certificates(stores, now, tell)
     removed = retention.apply(settings, stores.warehouse, now, context.instance)
     for rule in removed:
         if rule.rows:
@@ -57,12 +64,24 @@ def lake_maintenance(context: dg.AssetExecutionContext, stores: Stores) -> dg.Ma
             "files_rewritten": done.files_rewritten,
             "files_merged": done.files_merged,
             "files_removed": done.files_removed,
+            "certificates_expired_wh": expired_wh,
             "erased_bodies": erased.bodies,
             "erased_rows": sum(erased.rows.values()),
             **{f"retention/{rule.setting}": rule.rows for rule in removed},
             "largest_tables": dg.MetadataValue.md(tables(done)),
         }
     )
+
+
+def expire_certificates(stores: Stores, now: dt.datetime, tell: Callable[[str], object]) -> int:
+    """Expire what is active past its validity, and return how many Wh; while a person decides, it waits for the next night."""
+    try:
+        with deciding(stores.warehouse):
+            events = record(stores.warehouse, plan_expiry(stores.warehouse, stores.settings, actor=EXPIRY, at=now)).events
+    except CertificateError as error:
+        tell(f"no certificates expired: {error}")
+        return 0
+    return int(events["energy_wh"].sum())
 
 
 def tables(done: Maintained) -> str:
