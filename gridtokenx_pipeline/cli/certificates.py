@@ -48,7 +48,7 @@ def list_(
 ) -> None:
     """List certificates by owner and state, a row for each range of ids, the earliest first, and what they sum to by state.
 
-    Examples: gridtokenx certificates list --owner AMI_METER_STANFORD_ENG_001 --state active
+    Example: gridtokenx certificates list --owner AMI_METER_STANFORD_ENG_001 --state active
 
     gridtokenx certificates list --from 2026-11-20 --to 2026-11-21 --origin storage_discharge --json
     """
@@ -132,7 +132,7 @@ def retire(
     Refused: certificates generated outside the period, more than the beneficiary's metered consumption in it less what was
     claimed or retired for that before, and certificates of intervals that are not settled.
 
-    Examples: gridtokenx certificates retire --owner AMI_METER_STANFORD_PHYS_001 --wh 638 --purpose "annual disclosure 2026"
+    Example: gridtokenx certificates retire --owner AMI_METER_STANFORD_PHYS_001 --wh 638 --purpose "annual disclosure 2026"
     --from 2026-11-20T18:00Z --to 2026-11-20T19:00Z
 
     gridtokenx certificates retire --bundle 5f0c2a9e --beneficiary AMI_METER_STANFORD_GYM_001 --purpose event

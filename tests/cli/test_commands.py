@@ -70,6 +70,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "mechanism": "sdr_bilateral/1",
         "version": 1,
         "quality_flags": 1,
+        "loss_wh": 0,
+        "wheeling_micro": 0,
     }
     mark = {"zone": "stanford", "stage": "readings", "complete_until": NOON}
     with Warehouse(data / "warehouse") as warehouse:
