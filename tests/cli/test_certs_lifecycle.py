@@ -36,7 +36,7 @@ def settings(tmp_path: Path) -> config.Settings:
     source = config.load(data=tmp_path / "data")
     text = source.config.read_text().split("[[meters]]")[0]
     for name, meter in zip(METERS, source.meters[:2], strict=True):
-        values = {**meter.model_dump(), "id": name}
+        values = {**meter.model_dump(exclude_none=True), "id": name}
         text += "\n[[meters]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
     (tmp_path / "two.toml").write_text(text)
     made = config.load(data=tmp_path / "data", config=tmp_path / "two.toml")

@@ -277,7 +277,10 @@ class Campus:
     def transactions_on_chain(self) -> list[str]:
         """Signatures of everything the payer ever signed, asked from the node."""
         payer = str(keys.load(self.settings.payer_key).pubkey())
-        return [entry["signature"] for entry in rpc(self.settings.settlement.rpc_url, "getSignaturesForAddress", payer)]
+        return [
+            entry["signature"]
+            for entry in rpc(self.settings.settlement.rpc_url, "getSignaturesForAddress", payer, {"commitment": "confirmed"})
+        ]
 
 
 def _copy_or_link(source: str, target: str) -> None:

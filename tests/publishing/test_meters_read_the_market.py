@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import market_rows as rows
+import published_rows as rows
 import pytest
 from conftest import TABLES, campus_stores
 from ingest_harness import Pki, Server, device_row, serving

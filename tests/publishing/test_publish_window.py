@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import dagster as dg
-import market_rows as rows
+import published_rows as rows
 import polars as pl
 import pytest
 from conftest import TABLES

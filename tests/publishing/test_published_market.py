@@ -6,7 +6,7 @@ import datetime as dt
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import market_rows as rows
+import published_rows as rows
 import polars as pl
 import pytest
 from hypothesis import given

@@ -49,7 +49,7 @@ ATTACK_SHOWN = ATTACK.replace("<", "&lt;").replace(">", "&gt;")
 def test_a_page_tells_counts_rows_and_reasons(page):
     text = page.read_text(encoding="utf-8")
     assert page.name == "2026-01-15-18_00.html"
-    assert "8 rows, 25 expectations, 1 not met." in text
+    assert "8 rows, 27 expectations, 1 not met." in text
     assert f"trade_id {good('market.trades')['trade_id'][1]}" in text
     assert "2 unexpected values found" in text  # Great Expectations' own rendering
     assert "amount_micro = (energy_wh x price + 500) // 1000" in text
