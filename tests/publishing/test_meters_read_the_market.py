@@ -8,9 +8,9 @@ from pathlib import Path
 
 import published_rows as rows
 import pytest
-from conftest import TABLES, campus_stores
 from ingest_harness import Pki, Server, device_row, serving
 from lxml import etree
+from published_campus import TABLES, campus_stores
 
 from gridtokenx_pipeline import clock
 from gridtokenx_pipeline.contracts import market

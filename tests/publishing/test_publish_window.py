@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 import dagster as dg
-import published_rows as rows
 import polars as pl
+import published_rows as rows
 import pytest
-from conftest import TABLES
+from published_campus import TABLES
 
 from gridtokenx_pipeline import clock
 from gridtokenx_pipeline.contracts import market

@@ -6,8 +6,8 @@ import datetime as dt
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import published_rows as rows
 import polars as pl
+import published_rows as rows
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
