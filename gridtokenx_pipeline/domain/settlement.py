@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,11 +147,12 @@ def plan(
         for window, row in _in_windows(frame, windows):
             interval = windows[window]
             common = {"kind": kind, "zone": window[0], "window_start": iso(window[1]), "version": window[2]}
-            leaves[window].append((kind, row[NATURAL_KEYS[kind]], canonical_json(common | payload_of(row, interval))))
+            values = payload_of(row, interval)
+            leaves[window].append((kind, row[NATURAL_KEYS[kind]], canonical_json(common | values)))
             if kind == TRADE:
                 totals[window]["traded"] += row["energy_wh"]
                 totals[window]["amount"] += row["amount_micro"]
-            elif kind == CERTIFICATE and row["origin"] == PRODUCTION:
+            elif kind == CERTIFICATE and newly_certified(values):
                 totals[window]["certificate"] += row["energy_wh"]
 
     items: list[tuple[Any, ...]] = []
@@ -238,6 +239,14 @@ def _trade(row: _Row, interval: _Row) -> _Row:
 def _grid_settlement(row: _Row, interval: _Row) -> _Row:
     names = ("grid_settlement_id", "meter_id", "net_wh", "traded_wh", "energy_wh", "amount_micro", "reason", "quality_flags")
     return _take(row, names) | _take(interval, ("duration_s", "currency"))
+
+
+def newly_certified(payload: Mapping[str, Any]) -> bool:
+    """Whether a certificate's payload counts in its batch's `certificate_wh`.
+
+    What a store gave back does not: it is in place of certificates that were cancelled.
+    """
+    return "origin" not in payload
 
 
 def _certificate(row: _Row, interval: _Row) -> _Row:

@@ -9,7 +9,15 @@ from typing import Any
 
 from gridtokenx_pipeline.contracts import Table, certificates, market, settlement
 from gridtokenx_pipeline.domain import merkle
-from gridtokenx_pipeline.domain.settlement import CERTIFICATE, ENERGY_READING, GRID_SETTLEMENT, TRADE, Memo, parse_memo
+from gridtokenx_pipeline.domain.settlement import (
+    CERTIFICATE,
+    ENERGY_READING,
+    GRID_SETTLEMENT,
+    TRADE,
+    Memo,
+    newly_certified,
+    parse_memo,
+)
 
 from .find import BATCH, ITEM, TRANSACTION
 from .nodes import Node, check, clock, equal, folded, money
@@ -85,7 +93,7 @@ def batch(source: Source, row: Row) -> Node:
     node.add(equal("root in the memo", memo.merkle_root, row["merkle_root"]))
     payloads = [payload(one) for one in items]
     trades = [one for one in payloads if one.get("kind") == TRADE]
-    bundles = [one for one in payloads if one.get("kind") == CERTIFICATE]
+    bundles = [one for one in payloads if one.get("kind") == CERTIFICATE and newly_certified(one)]
     node.add(equal("Wh of its trades, and in the memo", sum(one["energy_wh"] for one in trades), memo.traded_wh, "Wh"))
     node.add(
         equal("amounts of its trades, and in the memo", sum(one["amount_micro"] for one in trades), memo.amount_micro, "micro")

@@ -174,6 +174,22 @@ def test_a_correction_settles_differences_and_the_readings_of_corrected_meters(e
     assert settlement_violations(both.items, both.batches).is_empty()
 
 
+def test_what_a_store_gave_back_is_told_and_certifies_nothing_new(energy_frame):
+    energy = _energy(energy_frame)
+    made, bundles = positions(energy, 100), issue(energy).bundles
+    cleared = clear(made, Tariff(80_000, 280_000), closed_before=LATER)
+    before = _plan(energy)
+    (row,) = bundles.head(1).to_dicts()
+    released = row | {"bundle_id": "given", "origin": "storage_discharge", "state": "released"}
+    more = pl.concat([bundles, pl.DataFrame([released], schema=bundles.schema)])
+    planned = plan(made, cleared.trades, cleared.grid_settlements, more, cleared.intervals)
+    assert planned.batches["certificate_wh"].to_list() == before.batches["certificate_wh"].to_list()
+    assert planned.batches["items"].sum() == before.batches["items"].sum() + 1
+    (item,) = planned.items.filter(natural_key="given")["payload"]
+    assert json.loads(item)["origin"] == "storage_discharge"
+    assert settlement_violations(planned.items, planned.batches).is_empty()
+
+
 def test_what_was_settled_last_is_read_from_the_items(energy_frame):
     cleared, correction, now = _corrected(energy_frame)
     none = certificates.BUNDLES.empty()

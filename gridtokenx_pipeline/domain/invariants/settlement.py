@@ -11,7 +11,7 @@ import polars as pl
 from .. import merkle
 from ..ids import iso
 from ..market.corrections import CORRECTION
-from ..settlement import CERTIFICATE, ENERGY_READING, GRID_SETTLEMENT, NATURAL_KEYS, TRADE, Memo, canonical_json
+from ..settlement import CERTIFICATE, ENERGY_READING, GRID_SETTLEMENT, NATURAL_KEYS, TRADE, Memo, canonical_json, newly_certified
 from .violations import VIOLATIONS, collected
 
 
@@ -53,7 +53,7 @@ def _batch_violations(batch: dict[str, Any], items: pl.DataFrame) -> list[tuple[
         elif item["kind"] == TRADE:
             totals["traded_wh"] += values["energy_wh"]
             totals["amount_micro"] += values["amount_micro"]
-        elif item["kind"] == CERTIFICATE and "origin" not in values:
+        elif item["kind"] == CERTIFICATE and newly_certified(values):
             totals["certificate_wh"] += values["energy_wh"]
         elif item["kind"] in meters:
             meters[item["kind"]].append(str(values.get("meter_id")))
