@@ -233,13 +233,47 @@ class Certificates(_Section):
     storage_efficiency_pct: Annotated[int, Field(gt=0, le=100)] = 90
 
 
-class Settlement(_Section):
-    """Which chain, through which profile."""
+NETTING_HOURS = (0, 1, 2, 3, 4, 6, 8, 12, 24)
 
-    profile: Literal["memo"] = "memo"
+
+class Settlement(_Section):
+    """Which chain, through which profile.
+
+    `more_rpc_urls` take over where `rpc_url` fails. `compute_unit_price_micro_lamports` is the priority fee; without it, the
+    75th percentile of recent ones, at most `max_compute_unit_price_micro_lamports`. With `netting_hours` the trades, mints
+    and retirements of that many hours are netted; 0 settles each interval for itself. `idl_dir` (relative to the data
+    directory) holds the IDL files of profile `gridtokenx-2026-08`. `program_ids` are ids that another cluster than the local
+    one has the programs at, and `currency_mint` is what trades are paid in there (Token-2022, 6 decimals). With `fee_payer` =
+    `submitter` that key pays too, and each transaction has one signature less. `lookup_tables` = `auto` makes tables where a
+    campus is large enough for them to pay. `min_balance_lamports` is the balance below which a check warns,
+    `finalized_within_min` what another allows a transaction.
+    """
+
+    profile: Literal["gridtokenx", "gridtokenx-2026-08", "memo"] = "gridtokenx"
     rpc_url: str = "http://127.0.0.1:8899"
+    more_rpc_urls: tuple[str, ...] = ()
     commitment: Literal["processed", "confirmed", "finalized"] = "confirmed"
-    compute_unit_price_micro_lamports: NotNegative = 0
+    compute_unit_price_micro_lamports: NotNegative | None = 0
+    max_compute_unit_price_micro_lamports: NotNegative = 50_000
+    netting_hours: NotNegative = 0
+    lookup_tables: Literal["auto", "always", "never"] = "auto"
+    fee_payer: Literal["own", "submitter"] = "own"
+    idl_dir: Path | None = None
+    program_ids: dict[str, str] = {}
+    currency_mint: str | None = None
+    min_balance_lamports: NotNegative = 100_000_000
+    finalized_within_min: Positive = 5
+
+    @property
+    def rpc_urls(self) -> tuple[str, ...]:
+        """All endpoints, the preferred one first."""
+        return (self.rpc_url, *self.more_rpc_urls)
+
+    @model_validator(mode="after")
+    def _whole_periods(self) -> Settlement:
+        if self.netting_hours not in NETTING_HOURS:
+            raise ValueError(f"settlement.netting_hours = {self.netting_hours} does not divide a day; possible: {NETTING_HOURS}")
+        return self
 
 
 class Ingest(_Section):
@@ -299,6 +333,7 @@ class Meter(_Section):
     """A meter of the campus. `rated_kw` bounds generation, `battery_kwh` the store, `baseline_kw` the load.
 
     `grid_zone` is the part of the campus's grid it is connected to (`market.links`); `commissioned_on` is when its generator was.
+    `wallet` is the owner's own on Solana, who then approves the market and the issuer; without one the operator keeps a wallet.
     """
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
@@ -309,6 +344,7 @@ class Meter(_Section):
     baseline_kw: Positive
     grid_zone: Annotated[str, Field(pattern=r"^[a-z0-9_-]{0,32}$")] = ""
     commissioned_on: dt.date | None = None
+    wallet: Annotated[str, Field(pattern=r"^[1-9A-HJ-NP-Za-km-z]{32,44}$")] | None = None
 
 
 class Settings(BaseSettings):
@@ -402,7 +438,27 @@ class Settings(BaseSettings):
     @property
     def payer_key(self) -> Path:
         """The fee payer's key file."""
-        return self.solana_dir / "payer.json"
+        return self.solana_dir / ("submitter.json" if self.settlement.fee_payer == "submitter" else "payer.json")
+
+    @property
+    def submitter_key(self) -> Path:
+        """The key file of who submits readings, trades and mints of energy."""
+        return self.solana_dir / "submitter.json"
+
+    @property
+    def certifier_key(self) -> Path:
+        """The key file of who mints and retires certificates."""
+        return self.solana_dir / "certifier.json"
+
+    @property
+    def authority_key(self) -> Path:
+        """The key file of governance's authority on the local node; settlement itself never signs with it."""
+        return self.solana_dir / "node" / "operator.json"
+
+    @property
+    def wallets_secret(self) -> Path:
+        """The secret from which the wallets in custody are derived."""
+        return self.solana_dir / "wallets.secret"
 
     @property
     def simulator_dir(self) -> Path:

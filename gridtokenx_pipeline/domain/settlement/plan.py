@@ -15,13 +15,13 @@ import polars as pl
 from gridtokenx_pipeline.contracts import core
 from gridtokenx_pipeline.contracts import settlement as tables
 
-from . import merkle
-from .certificates import PENDING as HELD_BACK
-from .certificates import PRODUCTION
-from .frames import frame_of_rows
-from .ids import derived_id, iso
-from .market.clearing import OPEN
-from .market.positions import NET_CHANNELS
+from .. import merkle
+from ..certificates import PENDING as HELD_BACK
+from ..certificates import PRODUCTION
+from ..frames import frame_of_rows
+from ..ids import derived_id, iso
+from ..market.clearing import OPEN
+from ..market.positions import NET_CHANNELS
 
 CERTIFICATE = "certificate"
 ENERGY_READING = "energy_reading"
