@@ -35,7 +35,9 @@ UPSTREAM: Mapping[Table, tuple[Table, ...]] = {
         (settlement.ITEMS, settlement.BATCHES),
         (core.ENERGY_5MIN, market.INTERVALS, market.TRADES, market.GRID_SETTLEMENTS, certificates.BUNDLES),
     ),
-    settlement.TRANSACTIONS: (settlement.BATCHES,),
+    settlement.ACTIONS: (settlement.ITEMS, settlement.BATCHES, certificates.EVENTS),
+    **dict.fromkeys((settlement.NETS, settlement.NETTED), (settlement.BATCHES, market.TRADES, certificates.EVENTS)),
+    settlement.TRANSACTIONS: (settlement.ACTIONS,),
 }
 
 # Columns that no table holds the content of: configuration, constants of the stage, what the chain answered.
@@ -49,7 +51,9 @@ UNTRACED: Mapping[str, frozenset[str]] = {
     "certificates.events": frozenset({"number", "actor", "purpose"}),
     "certificates.storage": frozenset({"efficiency_ppm", "late"}),
     "settlement.items": frozenset({"leaf_index"}),
-    "settlement.transactions": frozenset({"signature", "kind", "slot", "fee_lamports", "compute_units", "error"}),
+    "settlement.actions": frozenset({"stage", "state", "signature", "error_code", "error"}),
+    "settlement.nets": frozenset({"number"}),
+    "settlement.transactions": frozenset({"signature", "slot", "fee_lamports", "compute_units", "size_bytes", "state", "error"}),
 }
 
 
@@ -107,6 +111,7 @@ _PAYLOAD = (
     "market.grid_settlements.amount_micro",
     "certificates.bundles.energy_wh",
 )
+_ACTED = ("settlement.items.natural_key", "settlement.batches.batch_id", "certificates.events.event_id")
 _WINDOW_IDS = ("market.intervals.zone", "market.intervals.interval_start", "market.intervals.version")
 
 _DERIVED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -215,7 +220,25 @@ _DERIVED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "natural_key": _LEAVES,
         "payload": _PAYLOAD,
         "leaf_sha256": _PAYLOAD,
+        "proof": _PAYLOAD,
     },
+    "settlement.actions": {
+        "action_id": _ACTED,
+        "kind": ("settlement.items.kind", "certificates.events.kind"),
+        "natural_key": _ACTED,
+        "arguments": ("settlement.items.payload", "settlement.batches.memo", "certificates.events.energy_wh"),
+    },
+    "settlement.nets": {
+        "net_id": ("settlement.batches.zone", "settlement.batches.window_start"),
+        "period_start": ("settlement.batches.window_start",),
+        "period_end": ("settlement.batches.window_start",),
+        "meter_id": ("market.trades.seller_meter_id", "market.trades.buyer_meter_id"),
+        "energy_wh": ("market.trades.energy_wh",),
+        "amount_micro": ("market.trades.amount_micro",),
+        "certified_wh": ("certificates.events.energy_wh",),
+    },
+    "settlement.netted": {"net_id": ("settlement.batches.window_start",)},
+    "settlement.transactions": {"actions": ("settlement.actions.action_id",)},
     "settlement.batches": {
         "batch_id": _WINDOW_IDS,
         "window_start": ("market.intervals.interval_start",),
