@@ -402,6 +402,8 @@ def test_honest_settlement(planned):
         ({"leaf_sha256": "00" * 32}, {"leaf"}),
         ({"leaf_index": 1}, {"leaf_order"}),
         ({"batch_id": "another"}, {"orphan", "item_count", "root"}),
+        ({"proof": ""}, {"proof"}),
+        ({"proof": lambda text: text.translate({ord("L"): "R", ord("R"): "L"})}, {"proof"}),
     ],
 )
 def test_tampered_item_is_caught(planned, changes, caught):
@@ -437,6 +439,10 @@ def test_a_correction_that_trades_or_reads_other_meters_is_caught(energy, cleare
     first = cleared.trades, cleared.grid_settlements, none[1], cleared.intervals
     pretending = plan(now, *(frame.with_columns(version=pl.lit(2, dtype=pl.Int32)) for frame in first))
     assert names(settlement_violations(pretending.items, pretending.batches)) == {"correction"}
+
+
+def test_a_batch_of_before_there_were_proofs_is_whole(planned):
+    assert settlement_violations(planned.items.with_columns(proof=pl.lit("")), planned.batches).is_empty()
 
 
 def test_a_missing_item_is_caught(planned):

@@ -80,6 +80,15 @@ def test_ids_and_root_never_change(energy_frame):
     assert planned.items["item_id"][0] == "285b68af-e779-5cf3-8c94-639c498292c5"
 
 
+def test_each_item_has_its_proof(energy_frame):
+    planned = _plan(_energy(energy_frame, [START, START + dt.timedelta(minutes=5)]))
+    roots = dict(planned.batches.select("batch_id", "merkle_root").iter_rows())
+    for item in planned.items.iter_rows(named=True):
+        leaf, proof = bytes.fromhex(item["leaf_sha256"]), merkle.parse_proof(item["proof"])
+        assert len(proof) in (1, 4)  # nine leaves: the last moves up three times
+        assert merkle.verify(leaf, proof, bytes.fromhex(roots[item["batch_id"]]))
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_order_of_rows_does_not_matter(energy_frame, seed):
     energy = _energy(energy_frame, [START, START + dt.timedelta(minutes=5)])

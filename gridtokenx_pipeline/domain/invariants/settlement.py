@@ -21,7 +21,8 @@ def settlement_violations(items: pl.DataFrame, batches: pl.DataFrame) -> pl.Data
     Names: `payload` (not canonical JSON, or of another kind, key, interval or version than its item), `leaf` (not the hash of the
     payload), `leaf_order` (indexes from 0 in order of kind and natural key), `root`, `item_count`, `batch_totals` (Wh, money and
     certificates of the payloads), `memo`, `correction` (a version after the first that trades, or reads other meters than it
-    corrects), and `orphan` (items of no batch, a batch without items).
+    corrects), `proof` (leads elsewhere than from its payload to the root over all of them; a batch without any was stored before
+    there were proofs), and `orphan` (items of no batch, a batch without items).
     """
     rows: list[tuple[str, str, dt.datetime, str]] = []
     batch_ids = set(batches["batch_id"])
@@ -68,6 +69,11 @@ def _batch_violations(batch: dict[str, Any], items: pl.DataFrame) -> list[tuple[
         found.append(("leaf_order", f"leaf indexes {ordered}"))
     if batch["items"] != items.height:
         found.append(("item_count", f"says {batch['items']} items, has {items.height}"))
+    stored = items["proof"].to_list()
+    wrong = [place for place, proof in enumerate(merkle.proof_texts(leaves)) if proof != stored[place]] if any(stored) else []
+    if wrong:
+        first = items.row(wrong[0], named=True)
+        found.append(("proof", f"{len(wrong)} proofs lead elsewhere, first that of {first['kind']} {first['natural_key']}"))
     root = merkle.root(leaves).hex()
     if batch["merkle_root"] != root:
         found.append(("root", f"says {batch['merkle_root']}, its items make {root}"))

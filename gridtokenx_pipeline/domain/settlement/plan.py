@@ -82,6 +82,11 @@ class Memo:
         )
 
 
+def batch_id(zone: str, window_start: dt.datetime, version: int) -> str:
+    """Return the id of the batch that settles an interval's version."""
+    return derived_id("settlement_batch", zone, iso(window_start), version)
+
+
 def parse_memo(text: str) -> Memo:
     """Read a memo back from the chain. Raises `ValueError` for any other text."""
     found = _MEMO.fullmatch(text)
@@ -123,7 +128,8 @@ def plan(
     Version 1 settles all positions of its interval, the trades and grid settlements. A later version is a correction: it
     settles the positions of the meters that have a grid settlement in it, as they are now, and these differences. Each takes the
     bundles of its version. Positions and bundles of other intervals are left out, as are bundles that are not issued. Leaves are
-    sorted by kind and natural key, so the same rows in any order make the same root. The planned state is `pending`.
+    sorted by kind and natural key, so the same rows in any order make the same root, and each has its proof. The planned state is
+    `pending`.
 
     Raises `SettlementInputError` for a trade or grid settlement of no closed interval, or a memo of `MEMO_MAX_BYTES` or more.
     """
@@ -159,12 +165,12 @@ def plan(
     batches: list[tuple[Any, ...]] = []
     for window in sorted(leaves):
         zone, start, version = window
-        batch = derived_id("settlement_batch", zone, iso(start), version)
-        hashes = []
-        for position, (kind, natural_key, payload) in enumerate(sorted(leaves[window])):
-            hashes.append(merkle.leaf(payload.encode("ascii")))
+        batch = batch_id(zone, start, version)
+        ordered = sorted(leaves[window])
+        hashes = [merkle.leaf(payload.encode("ascii")) for _, _, payload in ordered]
+        for position, ((kind, natural_key, payload), proof) in enumerate(zip(ordered, merkle.proof_texts(hashes), strict=True)):
             item = derived_id("settlement_item", batch, kind, natural_key)
-            items.append((item, batch, zone, start, position, kind, natural_key, payload, hashes[-1].hex()))
+            items.append((item, batch, zone, start, position, kind, natural_key, payload, hashes[position].hex(), proof))
         total = totals[window]
         root = merkle.root(hashes).hex()
         memo = Memo(zone, start, version, len(hashes), total["traded"], total["amount"], total["certificate"], root)
