@@ -61,6 +61,47 @@ static u64 open_ledger(Context *c) {
     return 0;
 }
 
+// What minting and retiring for a meter are about.
+typedef struct {
+    u64 role, mint; // offsets in the configuration of who may, in the issuer of the mint
+    const Account *meter, *ledger, *token, *held, *token_program;
+} Parts;
+
+static __attribute__((noinline)) u64 belong(const Context *c, const Parts *p) {
+    const Account *a = c->accounts, *issuer = &a[2];
+    TRY(authorized(&a[0], &a[1], p->role));
+    TRY(holds(issuer, c->program_id, ACCOUNT_ISSUER, ISSUER_LEN));
+    TRY(holds(p->meter, opaque(REGISTRY_ID), ACCOUNT_METER, METER_LEN));
+    NEED(p->ledger->is_writable && p->token->is_writable, NOT_WRITABLE);
+    TRY(holds(p->ledger, c->program_id, ACCOUNT_TOKEN_LEDGER, TOKEN_LEDGER_LEN));
+    NEED(equal32(p->token_program->key, TOKEN_PROGRAM), WRONG_PROGRAM);
+    NEED(equal32(p->meter->data + METER_METER_ID, p->ledger->data + TOKEN_LEDGER_METER_ID), ERROR_INVALID_METER);
+    NEED(equal32(p->token->key, issuer->data + p->mint), ERROR_INVALID_MINT);
+    return is_token_account(p->held, p->token->key, p->meter->data + METER_OWNER);
+}
+
+// Enters what the instruction does in the ledger, once: that it was there, `repeated` says. Its id are the discriminator
+// and the first `id_len` bytes of the arguments: ids of GRID, of REC and of retirements are apart. Where the instruction is
+// refused afterwards, the entry goes with it.
+static __attribute__((noinline)) u64 enter_once(const Context *c, u8 *ledger, u64 window, u64 id_len, u64 *repeated) {
+    Deed deed = {window, {0}, {0}};
+    Bytes id = {c->data, 8 + id_len}, whole = {c->data, c->data_len};
+    sol_sha256(&id, 1, deed.id);
+    sol_sha256(&whole, 1, deed.content);
+    u64 known = look_up(ledger + TOKEN_LEDGER_FLOOR, &deed);
+    NEED(known != TOO_OLD, ERROR_WINDOW_TOO_OLD);
+    NEED(known != CONFLICT, ERROR_MINT_CONFLICT);
+    *repeated = known == DONE_BEFORE;
+    if (known == NEW) enter_deed(ledger + TOKEN_LEDGER_FLOOR, &deed);
+    return 0;
+}
+
+static u64 call_as_issuer(Context *c, const TokenCall *call) {
+    Bytes seeds[2] = {LABEL("issuer"), {c->accounts[2].data + ISSUER_BUMP, 1}};
+    SignerSeeds signer = {seeds, 2};
+    return call_token(c, call, &signer);
+}
+
 typedef struct {
     u64 role;   // offset in the configuration of who may
     u64 mint;   // offset in the issuer of what is minted
@@ -72,43 +113,27 @@ typedef struct {
 
 static __attribute__((noinline)) u64 mint(Context *c, const Order *order, u64 *repeated) {
     Account *a = c->accounts, *issuer = &a[2], *meter = &a[3], *state = &a[4], *ledger = &a[5];
-    TRY(authorized(&a[0], &a[1], order->role));
-    TRY(holds(issuer, c->program_id, ACCOUNT_ISSUER, ISSUER_LEN));
-    TRY(holds(meter, opaque(REGISTRY_ID), ACCOUNT_METER, METER_LEN));
+    Parts parts = {order->role, order->mint, meter, ledger, &a[6], &a[7], &a[8]};
+    TRY(belong(c, &parts));
     TRY(holds(state, opaque(ORACLE_ID), ACCOUNT_METER_STATE, METER_STATE_LEN));
-    NEED(ledger->is_writable && a[6].is_writable, NOT_WRITABLE);
-    TRY(holds(ledger, c->program_id, ACCOUNT_TOKEN_LEDGER, TOKEN_LEDGER_LEN));
-    NEED(equal32(a[8].key, TOKEN_PROGRAM), WRONG_PROGRAM);
-    const u8 *meter_id = meter->data + METER_METER_ID, *token = issuer->data + order->mint;
+    NEED(equal32(state->data + METER_STATE_METER_ID, meter->data + METER_METER_ID), ERROR_INVALID_METER);
     u8 *d = ledger->data;
-    NEED(equal32(meter_id, state->data + METER_STATE_METER_ID) && equal32(meter_id, d + TOKEN_LEDGER_METER_ID), ERROR_INVALID_METER);
-    NEED(equal32(a[6].key, token), ERROR_INVALID_MINT);
-    TRY(is_token_account(&a[7], token, meter->data + METER_OWNER));
     NEED(order->energy_wh > 0 && order->first_window <= order->last_window, ERROR_OUT_OF_RANGE);
 
-    Deed deed = {order->last_window, {0}, {0}};
-    Bytes whole = {c->data, c->data_len}; // with the discriminator: ids of GRID and REC are apart
-    sol_sha256(&(Bytes){c->data, 8 + order->id_len}, 1, deed.id);
-    sol_sha256(&whole, 1, deed.content);
-    u64 known = look_up(d + TOKEN_LEDGER_FLOOR, &deed);
-    NEED(known != TOO_OLD, ERROR_WINDOW_TOO_OLD);
-    NEED(known != CONFLICT, ERROR_MINT_CONFLICT);
-    if (known == DONE_BEFORE) {
+    TRY(enter_once(c, d, order->last_window, order->id_len, repeated));
+    if (*repeated) {
         LOG("minted before");
-        *repeated = 1;
         return 0;
     }
     NEED(order->last_window <= rd64(state->data + METER_STATE_NEWEST_WINDOW), ERROR_NOT_ACCEPTED);
-    // What was minted never exceeds what was produced, so no sum here can exceed 64 bits.
-    u64 left = rd64(state->data + METER_STATE_PRODUCED_WH) - rd64(d + TOKEN_LEDGER_GRID_WH) - rd64(d + TOKEN_LEDGER_REC_WH);
-    NEED(order->energy_wh <= left, ERROR_EXCEEDS_GENERATION);
-    enter_deed(d + TOKEN_LEDGER_FLOOR, &deed);
-    wr64(d + order->total, rd64(d + order->total) + order->energy_wh);
-    Bytes seeds[2] = {LABEL("issuer"), {issuer->data + ISSUER_BUMP, 1}};
-    SignerSeeds signer = {seeds, 2};
+    // Energy and the certificate of how it was made are two things: each has what was produced as its own bound. What was
+    // minted never exceeds it, so the difference is none below 0 and the sum none above 64 bits.
+    u64 minted = rd64(d + order->total);
+    NEED(order->energy_wh <= rd64(state->data + METER_STATE_PRODUCED_WH) - minted, ERROR_EXCEEDS_GENERATION);
+    wr64(d + order->total, minted + order->energy_wh);
     Meta metas[3] = {{a[6].key, 1, 0}, {a[7].key, 1, 0}, {issuer->key, 0, 1}};
     TokenCall call = {metas, 3, order->energy_wh, MINT_TO_CHECKED, order->decimals};
-    return call_token(c, &call, &signer);
+    return call_as_issuer(c, &call);
 }
 
 static u64 mint_grid(Context *c) {
@@ -163,6 +188,36 @@ static u64 retire(Context *c) {
     return emit(event, sizeof event);
 }
 
+// The certifier's: the issuer burns as the delegate that the meter's owner approved.
+static u64 retire_for(Context *c) {
+    TRY(expect(c, 8, RETIRE_FOR_ARGS));
+    Account *a = c->accounts, *ledger = &a[4];
+    u64 window = rd64(c->data + 40), energy_wh = rd64(c->data + 48), repeated = 0;
+    Parts parts = {CONFIG_CERTIFIER, ISSUER_REC_MINT, &a[3], ledger, &a[5], &a[6], &a[7]};
+    TRY(belong(c, &parts));
+    NEED(energy_wh > 0, ERROR_OUT_OF_RANGE);
+    TRY(has_ended(&a[1], window));
+    u8 *d = ledger->data;
+    TRY(enter_once(c, d, window, 32, &repeated));
+    if (repeated) {
+        LOG("retired before");
+        return 0;
+    }
+    u64 retired = rd64(d + TOKEN_LEDGER_RETIRED_WH);
+    NEED(energy_wh <= rd64(d + TOKEN_LEDGER_REC_WH) - retired, ERROR_EXCEEDS_MINTED);
+    wr64(d + TOKEN_LEDGER_RETIRED_WH, retired + energy_wh);
+    Meta metas[3] = {{a[6].key, 1, 0}, {a[5].key, 1, 0}, {a[2].key, 0, 1}};
+    TokenCall call = {metas, 3, energy_wh, BURN_CHECKED, REC_DECIMALS};
+    TRY(call_as_issuer(c, &call));
+    u8 event[88];
+    wr64(event, EVENT_REC_RETIRED_FOR);
+    copy32(event + 8, a[3].data + METER_METER_ID);
+    copy32(event + 40, c->data + 8);
+    wr64(event + 72, window);
+    wr64(event + 80, energy_wh);
+    return emit(event, sizeof event);
+}
+
 __attribute__((section(".text"))) u64 entrypoint(u8 *input) {
     TRY(enter(input));
     Context *c = CONTEXT;
@@ -172,6 +227,7 @@ __attribute__((section(".text"))) u64 entrypoint(u8 *input) {
     case IX_MINT_GRID: LOG("Instruction: MintGrid"); return mint_grid(c);
     case IX_MINT_REC: LOG("Instruction: MintRec"); return mint_rec(c);
     case IX_RETIRE: LOG("Instruction: Retire"); return retire(c);
+    case IX_RETIRE_FOR: LOG("Instruction: RetireFor"); return retire_for(c);
     }
     return INSTRUCTION_UNKNOWN;
 }

@@ -59,6 +59,16 @@ INLINE u64 authorized(const Account *signer, const Account *config, u64 role) {
     return 0;
 }
 
+#ifdef ERROR_FUTURE_WINDOW
+// A window counts when it has ended, by the chain's clock and what a meter's clock may be ahead of it.
+INLINE u64 has_ended(const Account *config, u64 window) {
+    Clock clock;
+    TRY(sol_get_clock_sysvar(&clock));
+    NEED(window < (u64)(clock.unix_timestamp + CLOCK_SKEW_S) / rd32(config->data + CONFIG_WINDOW_SECONDS), ERROR_FUTURE_WINDOW);
+    return 0;
+}
+#endif
+
 INLINE u64 emit(const u8 *event, u64 len) {
     Bytes field = {event, len};
     sol_log_data(&field, 1);

@@ -97,14 +97,6 @@ INLINE u64 count(const Context *c, Account *state, u64 window, u64 produced_wh, 
     return 0;
 }
 
-// A window counts when it has ended, by the chain's clock and what a meter's clock may be ahead of it.
-INLINE u64 has_ended(const Account *config, u64 window) {
-    Clock clock;
-    TRY(sol_get_clock_sysvar(&clock));
-    NEED(window < (u64)(clock.unix_timestamp + CLOCK_SKEW_S) / rd32(config->data + CONFIG_WINDOW_SECONDS), ERROR_FUTURE_WINDOW);
-    return 0;
-}
-
 static u64 submit_energy_reading(Context *c) {
     TRY(expect(c, 3, SUBMIT_ENERGY_READING_ARGS));
     Account *config = &c->accounts[1], *state = &c->accounts[2];

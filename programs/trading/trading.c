@@ -85,9 +85,7 @@ static u64 execute_trade(Context *c) {
     TRY(is_token_account(&a[7], currency, buyer));
     NEED(!equal32(buyer, seller), ERROR_SELF_TRADE);
     NEED(energy_wh > 0 && energy_wh >> 32 == 0 && price >> 31 == 0, ERROR_OUT_OF_RANGE);
-    Clock clock;
-    TRY(sol_get_clock_sysvar(&clock));
-    NEED(window < (u64)(clock.unix_timestamp + CLOCK_SKEW_S) / rd32(config->data + CONFIG_WINDOW_SECONDS), ERROR_FUTURE_WINDOW);
+    TRY(has_ended(config, window));
 
     Deed deed = {window, {0}, {0}};
     Bytes content[2] = {{trade_id, EXECUTE_TRADE_ARGS}, {buyer, 32}};

@@ -67,18 +67,19 @@ class Bazaar(World):
             mint_to(MintToParams(program_id=TOKEN, mint=CURRENCY, dest=rich, mint_authority=self.bank.pubkey(), amount=1_000_000))
         )
         self.approve(self.seller, GRID, 3, 10**9)
+        self.approve(self.seller, REC, 6, 10**9, issuer_address())
         self.approve(self.buyer, CURRENCY, 6, 10**9)
         return self
 
     def ata(self, wallet: Keypair, mint: Pubkey) -> Pubkey:
         return get_associated_token_address(wallet.pubkey(), mint, TOKEN)
 
-    def approve(self, wallet: Keypair, mint: Pubkey, decimals: int, amount: int) -> None:
+    def approve(self, wallet: Keypair, mint: Pubkey, decimals: int, amount: int, delegate: Pubkey | None = None) -> None:
         params = ApproveCheckedParams(
             program_id=TOKEN,
             source=self.ata(wallet, mint),
             mint=mint,
-            delegate=market_address(),
+            delegate=delegate or market_address(),
             owner=wallet.pubkey(),
             amount=amount,
             decimals=decimals,
@@ -128,6 +129,11 @@ class Bazaar(World):
     def retire_ix(self, energy_wh: int = 100) -> Instruction:
         keys = [self.seller.pubkey(), issuer_address(), REC, self.ata(self.seller, REC), TOKEN]
         return instruction("energy_token", "retire", keys, energy_wh=energy_wh, purpose=b"p" * 32)
+
+    def retire_for_ix(self, energy_wh: int = 100, id_: bytes = b"r" * 32, window: int = LAST) -> Instruction:
+        keys = [self.certifier.pubkey(), config_address(), issuer_address(), meter_address(METER), ledger_address(METER)]
+        keys += [REC, self.ata(self.seller, REC), TOKEN]
+        return instruction("energy_token", "retire_for", keys, retirement_id=id_, window=window, energy_wh=energy_wh)
 
     def trade_ix(self, trade: bytes = b"t" * 32, energy_wh: int = 750, price: int = 120_001, window: int = LAST) -> Instruction:
         keys = [self.submitter.pubkey(), config_address(), market_address(), book_address(self.seller.pubkey())]

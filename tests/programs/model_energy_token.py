@@ -7,9 +7,9 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model_common import Accounts, Meter, Record, Ref, dispatch, expect, need, replace
+from model_common import Accounts, Config, Meter, Record, Ref, dispatch, expect, need, replace
 from model_oracle import MeterState
-from model_tokens import Mint, Ring, is_token, supply
+from model_tokens import Mint, Ring, burn, is_token, supply
 from svm_world import TOKEN, encode
 
 
@@ -29,12 +29,14 @@ class TokenLedger(Record):
     meter_id: bytes
     grid_wh: int
     rec_wh: int
+    retired_wh: int
     ring: Ring
     bump: int
     program = "energy_token"
 
     def fields(self) -> bytes:
-        return self.meter_id + struct.pack("<QQ", self.grid_wh, self.rec_wh) + self.ring.encode() + bytes([self.bump])
+        sums = struct.pack("<QQQ", self.grid_wh, self.rec_wh, self.retired_wh)
+        return self.meter_id + sums + self.ring.encode() + bytes([self.bump])
 
 
 def initialize(accounts: Accounts, refs: Sequence[Ref], args: bytes, now: int) -> None:
@@ -60,30 +62,38 @@ def open_ledger(accounts: Accounts, refs: Sequence[Ref], args: bytes, now: int) 
         need(accounts.holds(ledger, TokenLedger).meter_id == meter_id, 6004)
         return
     bump = accounts.may_create(ledger, system, "energy_token", b"ledger", meter_id)
-    accounts[ledger.key] = TokenLedger(meter_id, 0, 0, Ring(), bump)
+    accounts[ledger.key] = TokenLedger(meter_id, 0, 0, 0, Ring(), bump)
+
+
+def _belong(accounts: Accounts, refs: Sequence[Ref], kind: str, role: str) -> tuple[TokenLedger, Config]:
+    """The ledger of the meter and the configuration, where `refs` belong together."""
+    signer, config, issuer, meter, ledger, mint, held, token = refs
+    found = accounts.authorized(signer, config, role)
+    issued = accounts.holds(issuer, Issuer)
+    owned = accounts.holds(meter, Meter)
+    need(ledger.writable and mint.writable, 2000)
+    kept: TokenLedger = accounts.holds(ledger, TokenLedger)
+    need(token.key == bytes(TOKEN), 3008)
+    need(owned.meter_id == kept.meter_id, 6004)
+    need(mint.key == getattr(issued, kind), 6002)
+    is_token(accounts, held, mint.key, owned.owner)
+    return kept, found
 
 
 def _mint(
     accounts: Accounts, refs: Sequence[Ref], kind: str, name: bytes, data: bytes, windows: tuple[int, int], wh: int
 ) -> None:
-    signer, config, issuer, meter, state, ledger, mint, destination, token = refs
-    accounts.authorized(signer, config, "submitter" if kind == "grid" else "certifier")
-    issued = accounts.holds(issuer, Issuer)
-    owned = accounts.holds(meter, Meter)
+    _, _, _, _, state, ledger, mint, destination, _ = refs
+    kept, _ = _belong(accounts, [*refs[:4], *refs[5:]], kind, "submitter" if kind == "grid" else "certifier")
     accepted = accounts.holds(state, MeterState)
-    need(ledger.writable and mint.writable, 2000)
-    kept = accounts.holds(ledger, TokenLedger)
-    need(token.key == bytes(TOKEN), 3008)
-    need(owned.meter_id == accepted.meter_id == kept.meter_id, 6004)
-    need(mint.key == getattr(issued, kind), 6002)
-    is_token(accounts, destination, mint.key, owned.owner)
+    need(accepted.meter_id == kept.meter_id, 6004)
     need(wh > 0 and windows[0] <= windows[1], 6005)
     ring = kept.ring.after(windows[1], hashlib.sha256(name).digest(), hashlib.sha256(data).digest())
     if ring is None:
         return
     need(windows[1] <= accepted.newest, 6006)
-    need(kept.grid_wh + kept.rec_wh + wh <= accepted.produced, 6009)
     field = f"{kind}_wh"
+    need(getattr(kept, field) + wh <= accepted.produced, 6009)
     accounts[ledger.key] = replace(kept, ring=ring, **{field: getattr(kept, field) + wh})
     supply(accounts, mint.key, destination.key, wh)
 
@@ -114,7 +124,23 @@ def retire(accounts: Accounts, refs: Sequence[Ref], args: bytes, now: int) -> No
     supply(accounts, mint.key, account.key, -wh)
 
 
-HANDLERS = {each.__name__: each for each in (initialize, open_ledger, mint_grid, mint_rec, retire)}
+def retire_for(accounts: Accounts, refs: Sequence[Ref], args: bytes, now: int) -> None:
+    retirement_id, window, wh = expect(refs, 8, args, "<32sQQ")
+    _, _, issuer, _, ledger, mint, account, _ = refs
+    kept, config = _belong(accounts, refs, "rec", "certifier")
+    need(wh > 0, 6005)
+    need((window + 1) * config.window_s <= now + 60, 6011)
+    given = {"retirement_id": retirement_id, "window": window, "energy_wh": wh}
+    data = encode("energy_token", "retire_for", given)
+    ring = kept.ring.after(window, hashlib.sha256(data[:40]).digest(), hashlib.sha256(data).digest())
+    if ring is None:
+        return
+    need(kept.retired_wh + wh <= kept.rec_wh, 6012)
+    accounts[ledger.key] = replace(kept, ring=ring, retired_wh=kept.retired_wh + wh)
+    burn(accounts, mint.key, account.key, wh, issuer.key)
+
+
+HANDLERS = {each.__name__: each for each in (initialize, open_ledger, mint_grid, mint_rec, retire, retire_for)}
 
 
 def apply(accounts: Accounts, refs: Sequence[Ref], data: bytes, now: int) -> None:

@@ -62,16 +62,29 @@ def is_token(accounts: Accounts, ref: Ref, mint: bytes, wallet: bytes) -> Token:
     return found
 
 
-def transfer(accounts: Accounts, source: bytes, target: bytes, amount: int, delegate: bytes) -> None:
-    held, other = accounts[source], accounts[target]
+def taken(accounts: Accounts, source: bytes, amount: int, delegate: bytes) -> Token:
+    """The account after its delegate took `amount`."""
+    held = accounts[source]
     assert isinstance(held, Token)
-    assert isinstance(other, Token)
     need(held.amount >= amount, FEW)
     need(held.delegate == delegate, NOT_ITS_OWNER)
     need(held.delegated >= amount, FEW)
     left = held.delegated - amount
-    accounts[source] = replace(held, amount=held.amount - amount, delegated=left, delegate=delegate if left else NULL)
+    return replace(held, amount=held.amount - amount, delegated=left, delegate=delegate if left else NULL)
+
+
+def transfer(accounts: Accounts, source: bytes, target: bytes, amount: int, delegate: bytes) -> None:
+    other = accounts[target]
+    assert isinstance(other, Token)
+    accounts[source] = taken(accounts, source, amount, delegate)
     accounts[target] = replace(other, amount=other.amount + amount)
+
+
+def burn(accounts: Accounts, mint: bytes, source: bytes, amount: int, delegate: bytes) -> None:
+    minted = accounts[mint]
+    assert isinstance(minted, Mint)
+    accounts[source] = taken(accounts, source, amount, delegate)
+    accounts[mint] = replace(minted, supply=minted.supply - amount)
 
 
 def supply(accounts: Accounts, mint: bytes, account: bytes, change: int) -> None:

@@ -37,7 +37,7 @@ RECORDS = st.one_of(
     st.builds(Market, ID, ID, U8),
     st.builds(TradeBook, ID, RINGS, U8),
     st.builds(Issuer, ID, ID, U8),
-    st.builds(TokenLedger, ID, U64, U64, RINGS, U8),
+    st.builds(TokenLedger, ID, U64, U64, U64, RINGS, U8),
 )
 
 

@@ -166,6 +166,15 @@ CASES: dict[tuple[str, str], Case] = {
         lambda **_: [SIGNER, issuer_address(), REC, ata(SIGNER, REC), TOKEN],
         ("energy_wh", "purpose"),
     ),
+    ("energy_token", "retire_for"): (
+        PROGRAMS.energy_token.retire_for,
+        METERS | {"retirement_id": IDS, "window": U64, "energy_wh": U64},
+        lambda meter_id, owner, **_: [
+            *[SIGNER, config_address(), issuer_address(), meter_address(meter_id), ledger_address(meter_id)],
+            *[REC, ata(owner, REC), TOKEN],
+        ],
+        ("retirement_id", "window", "energy_wh"),
+    ),
 }
 
 

@@ -73,4 +73,5 @@ def test_what_tokens_cost_and_how_many_fit():
     assert bazaar.done(*trades[:5]).units < 5 * 9_000
     assert grid.units < 6_000
     assert rec.units < 6_000
+    assert bazaar.done(bazaar.retire_for_ix()).units < 6_000
     assert max(n for n in range(1, 30) if size(bazaar, *trades[:n]) <= PACKET) == 8  # of one pair

@@ -57,7 +57,7 @@ def book_address(seller: Pubkey, ids: Ids | None = None) -> Pubkey:
 
 
 def issuer_address(ids: Ids | None = None) -> Pubkey:
-    """Return the address of the authority of both mints."""
+    """Return the address of the authority of both mints, which also is the delegate that owners of meters approve for REC."""
     return _find("energy_token", ids, b"issuer")
 
 

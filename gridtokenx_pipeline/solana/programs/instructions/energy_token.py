@@ -85,6 +85,27 @@ class EnergyToken(Bound):
         }
         return self._instruction("retire", {"energy_wh": energy_wh, "purpose": purpose}, accounts)
 
+    def retire_for(
+        self, certifier: Pubkey, *, meter_id: bytes, owner: Pubkey, retirement_id: bytes, window: int, energy_wh: int
+    ) -> Instruction:
+        """Burn REC of `owner`, the meter's owner, whose certificate ended in `window`; the same again is a no-op.
+
+        The associated account is meant, and its owner has approved the issuer as its delegate.
+        """
+        rec = mint_address("rec", self.ids)
+        accounts = {
+            "certifier": certifier,
+            "config": config_address(self.ids),
+            "issuer": issuer_address(self.ids),
+            "meter": meter_address(meter_id, self.ids),
+            "ledger": ledger_address(meter_id, self.ids),
+            "rec_mint": rec,
+            "account": token_address(owner, rec),
+            "token_program": TOKEN_2022_PROGRAM_ID,
+        }
+        arguments = {"retirement_id": retirement_id, "window": window, "energy_wh": energy_wh}
+        return self._instruction("retire_for", arguments, accounts)
+
     def _minting(self, token: Literal["grid", "rec"], meter_id: bytes, owner: Pubkey) -> dict[str, Pubkey]:
         mint = mint_address(token, self.ids)
         return {
