@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from solders.instruction import Instruction
 
-from gridtokenx_pipeline.domain.settlement.kinds import stage_of
+from gridtokenx_pipeline.domain.settlement.kinds import SETTLE_POSITION, stage_of
 
 Verdict = Literal["done", "refused", "again"]
 
@@ -35,7 +35,7 @@ class Action:
     @property
     def stage(self) -> int:
         """Actions of a lower stage land first."""
-        return stage_of(self.kind)
+        return stage_of(self.kind, self.values if self.kind == SETTLE_POSITION else None)
 
     @cached_property
     def values(self) -> dict[str, Any]:

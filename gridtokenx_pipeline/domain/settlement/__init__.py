@@ -1,5 +1,8 @@
 """What goes on chain: batches of items under one Merkle root, and the actions that carry them out."""
 
+from .actions import actions_of
+from .endings import endings, late_retirements
+from .expectations import METER_TOTALS, ROOTS, Supply, meter_totals, roots, supply
 from .kinds import (
     EXECUTE_TRADE,
     KINDS,
@@ -12,6 +15,7 @@ from .kinds import (
     SUBMIT_ENERGY_READING,
     stage_of,
 )
+from .netting import NETTED_KINDS, Nets, net, net_id
 from .plan import (
     CERTIFICATE,
     ENERGY_READING,
@@ -23,6 +27,7 @@ from .plan import (
     Memo,
     Planned,
     SettlementInputError,
+    batch_id,
     canonical_json,
     newly_certified,
     parse_memo,
@@ -38,22 +43,36 @@ __all__ = [
     "KINDS",
     "MEMO",
     "MEMO_MAX_BYTES",
+    "METER_TOTALS",
     "MINT_GRID",
     "MINT_REC",
     "NATURAL_KEYS",
+    "NETTED_KINDS",
     "PENDING",
     "RECORD_BATCH",
     "RETIRE_REC",
+    "ROOTS",
     "SETTLE_POSITION",
     "SUBMIT_ENERGY_READING",
     "TRADE",
     "Memo",
+    "Nets",
     "Planned",
     "SettlementInputError",
+    "Supply",
+    "actions_of",
+    "batch_id",
     "canonical_json",
+    "endings",
+    "late_retirements",
+    "meter_totals",
+    "net",
+    "net_id",
     "newly_certified",
     "parse_memo",
     "plan",
+    "roots",
     "settled_readings",
     "stage_of",
+    "supply",
 ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 SUBMIT_ENERGY_READING = "submit_energy_reading"
 RECORD_BATCH = "record_batch"
 MINT_GRID = "mint_grid"
@@ -24,10 +27,16 @@ _STAGES = {
     SETTLE_POSITION: 3,
     RETIRE_REC: 3,
 }
+_TAKING = 4
 
 
-def stage_of(kind: str) -> int:
-    """Return the stage of `kind`: actions of a lower stage land first. Raises `ValueError` for no kind of action."""
+def stage_of(kind: str, arguments: Mapping[str, Any] | None = None) -> int:
+    """Return the stage of an action of `kind` with `arguments`: actions of a lower stage land first.
+
+    Arguments matter to `settle_position` alone: who takes energy comes after all who deliver it, since nobody stocks any.
+    Raises `ValueError` for no kind of action.
+    """
     if kind not in _STAGES:
         raise ValueError(f"{kind!r} is no kind of action; there are {', '.join(KINDS)}")
-    return _STAGES[kind]
+    takes = kind == SETTLE_POSITION and arguments is not None and (arguments["energy_wh"], arguments["amount_micro"]) > (0, 0)
+    return _TAKING if takes else _STAGES[kind]
