@@ -3,6 +3,7 @@
 #include "token.h"
 
 enum { MINT_TO_CHECKED = 14, BURN_CHECKED = 15, INITIALIZE_MINT2 = 20 };
+enum { CAPACITY = 128 }; // mints and retirements that a ledger remembers
 
 // One mint at the PDA of `label`, with the issuer as its authority and nobody who can freeze.
 static u64 make_mint(Context *c, Account *mint, Bytes label, u8 decimals) {
@@ -88,11 +89,11 @@ static __attribute__((noinline)) u64 enter_once(const Context *c, u8 *ledger, u6
     Bytes id = {c->data, 8 + id_len}, whole = {c->data, c->data_len};
     sol_sha256(&id, 1, deed.id);
     sol_sha256(&whole, 1, deed.content);
-    u64 known = look_up(ledger + TOKEN_LEDGER_FLOOR, &deed);
+    u64 known = look_up(ledger + TOKEN_LEDGER_FLOOR, CAPACITY, &deed);
     NEED(known != TOO_OLD, ERROR_WINDOW_TOO_OLD);
     NEED(known != CONFLICT, ERROR_MINT_CONFLICT);
     *repeated = known == DONE_BEFORE;
-    if (known == NEW) enter_deed(ledger + TOKEN_LEDGER_FLOOR, &deed);
+    if (known == NEW) enter_deed(ledger + TOKEN_LEDGER_FLOOR, CAPACITY, &deed);
     return 0;
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 #include "guards.h"
 
-enum { ONCE_FLOOR = 0, ONCE_ENTERED = 8, ONCE_ENTRIES = 16, ONCE_CAPACITY = 128, ONCE_ENTRY = 32 };
+enum { ONCE_FLOOR = 0, ONCE_ENTERED = 8, ONCE_ENTRIES = 16, ONCE_ENTRY = 32 };
 
 typedef struct {
     u64 window;
@@ -12,20 +12,21 @@ typedef struct {
 
 enum { NEW = 0, DONE_BEFORE = 1, TOO_OLD = 2, CONFLICT = 3 };
 
-// Says whether `deed` is new to the ring at `ring`.
-INLINE u64 look_up(const u8 *ring, const Deed *deed) {
+// Says whether `deed` is new to the ring at `ring`, which remembers `capacity` deeds.
+static __attribute__((noinline)) u64 look_up(const u8 *ring, u64 capacity, const Deed *deed) {
     u64 id = rd64(deed->id), rest = rd64(deed->id + 8);
-    for (const u8 *entry = ring + ONCE_ENTRIES, *end = entry + ONCE_CAPACITY * ONCE_ENTRY; entry < end; entry += ONCE_ENTRY) {
+    const u8 *entry = ring + ONCE_ENTRIES;
+    for (u64 left = capacity; left > 0; left--, entry += ONCE_ENTRY) {
         if (rd64(entry + 8) != id || rd64(entry + 16) != rest) continue;
         return rd64(entry + 24) == rd64(deed->content) && rd64(entry) == deed->window ? DONE_BEFORE : CONFLICT;
     }
     return deed->window < rd64(ring + ONCE_FLOOR) ? TOO_OLD : NEW;
 }
 
-INLINE void enter_deed(u8 *ring, const Deed *deed) {
+INLINE void enter_deed(u8 *ring, u64 capacity, const Deed *deed) {
     u64 entered = rd64(ring + ONCE_ENTERED);
-    u8 *entry = ring + ONCE_ENTRIES + entered % ONCE_CAPACITY * ONCE_ENTRY;
-    if (entered >= ONCE_CAPACITY && rd64(entry) >= rd64(ring + ONCE_FLOOR)) wr64(ring + ONCE_FLOOR, rd64(entry) + 1);
+    u8 *entry = ring + ONCE_ENTRIES + entered % capacity * ONCE_ENTRY;
+    if (entered >= capacity && rd64(entry) >= rd64(ring + ONCE_FLOOR)) wr64(ring + ONCE_FLOOR, rd64(entry) + 1);
     wr64(entry, deed->window);
     wr64(entry + 8, rd64(deed->id));
     wr64(entry + 16, rd64(deed->id + 8));

@@ -10,7 +10,7 @@ static const u8 TOKEN_PROGRAM[32] = {6,   221, 246, 225, 238, 117, 143, 222, 24,
                                      182, 26,  252, 77,  131, 185, 13,  39,  254, 189, 249, 40, 216, 161, 139, 252};
 
 // A token account of `mint` that belongs to `wallet`.
-INLINE u64 is_token_account(const Account *account, const u8 *mint, const u8 *wallet) {
+static __attribute__((noinline)) u64 is_token_account(const Account *account, const u8 *mint, const u8 *wallet) {
     NEED(account->is_writable, NOT_WRITABLE);
     NEED(equal32(account->owner, TOKEN_PROGRAM), WRONG_OWNER);
     const u8 *d = account->data;

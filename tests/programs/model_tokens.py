@@ -10,7 +10,6 @@ from solders.pubkey import Pubkey
 from svm_world import TOKEN
 
 FEW, NOT_ITS_OWNER = 1, 4  # errors of Token-2022
-CAPACITY = 128
 
 
 class _Token(Record):
@@ -63,10 +62,12 @@ def is_token(accounts: Accounts, ref: Ref, mint: bytes, wallet: bytes) -> Token:
 
 
 def taken(accounts: Accounts, source: bytes, amount: int, delegate: bytes) -> Token:
-    """The account after its delegate took `amount`."""
+    """The account after `delegate`, or its owner where that is it, took `amount`."""
     held = accounts[source]
     assert isinstance(held, Token)
     need(held.amount >= amount, FEW)
+    if held.owner == delegate:
+        return replace(held, amount=held.amount - amount)
     need(held.delegate == delegate, NOT_ITS_OWNER)
     need(held.delegated >= amount, FEW)
     left = held.delegated - amount
@@ -98,28 +99,29 @@ def supply(accounts: Accounts, mint: bytes, account: bytes, change: int) -> None
 
 @dataclass(frozen=True)
 class Ring:
-    """The newest 128 deeds by place, as (window, 16 bytes, 8 bytes)."""
+    """The newest deeds by place, as (window, 16 bytes, 8 bytes)."""
 
     floor: int = 0
     entered: int = 0
     entries: dict[int, tuple[int, bytes, bytes]] = field(default_factory=dict)
+    capacity: int = 128
 
     def encode(self) -> bytes:
-        slots = bytearray(32 * CAPACITY)
+        slots = bytearray(32 * self.capacity)
         for place, entry in self.entries.items():
             slots[32 * place : 32 * place + 32] = struct.pack("<Q16s8s", *entry)
         return struct.pack("<QQ", self.floor, self.entered) + bytes(slots)
 
-    def after(self, window: int, name: bytes, content: bytes) -> Ring | None:
+    def after(self, window: int, name: bytes, content: bytes, conflict: int = 6008) -> Ring | None:
         """The ring with the deed in it, `None` where it was there. Raises `Refused`."""
         deed = (window, name[:16], content[:8])
         for entry in self.entries.values():
             if entry[1] == deed[1]:
                 if entry != deed:
-                    raise Refused(6008)
+                    raise Refused(conflict)
                 return None
         need(window >= self.floor, 6007)
-        place = self.entered % CAPACITY
+        place = self.entered % self.capacity
         gone = self.entries.get(place)
         floor = self.floor if gone is None else max(self.floor, gone[0] + 1)
-        return Ring(floor, self.entered + 1, self.entries | {place: deed})
+        return Ring(floor, self.entered + 1, self.entries | {place: deed}, self.capacity)

@@ -11,7 +11,7 @@ from model_common import Config, Meter, Record
 from model_energy_token import Issuer, TokenLedger
 from model_oracle import BatchPage, MeterState
 from model_tokens import Ring
-from model_trading import Market, TradeBook
+from model_trading import Market, Position, TradeBook
 from solders.pubkey import Pubkey
 from svm_world import TOKEN, key
 
@@ -24,10 +24,11 @@ from gridtokenx_pipeline.solana.programs.instructions import Programs, Reading
 CONTENTS = Contents()
 U64, U32, U16, U8 = (st.integers(0, 2**bits - 1) for bits in (64, 32, 16, 8))
 ID = st.binary(min_size=32, max_size=32)
-ENTRIES = st.dictionaries(
-    st.integers(0, 127), st.tuples(U64, st.binary(min_size=16, max_size=16), st.binary(min_size=8, max_size=8)), max_size=5
+ENTRY = st.tuples(U64, st.binary(min_size=16, max_size=16), st.binary(min_size=8, max_size=8))
+RINGS, SMALL_RINGS = (
+    st.builds(Ring, U64, U64, st.dictionaries(st.integers(0, capacity - 1), ENTRY, max_size=5), st.just(capacity))
+    for capacity in (128, 16)
 )
-RINGS = st.builds(Ring, U64, U64, ENTRIES)
 BATCHES = st.dictionaries(st.integers(0, 255), st.tuples(st.integers(1, 2**16 - 1), U32, ID), max_size=5)
 RECORDS = st.one_of(
     st.builds(Config, ID, ID, ID, ID, U32, st.integers(0, 1), U8),
@@ -36,6 +37,7 @@ RECORDS = st.one_of(
     st.builds(BatchPage, U64, U8, BATCHES),
     st.builds(Market, ID, ID, U8),
     st.builds(TradeBook, ID, RINGS, U8),
+    st.builds(Position, ID, SMALL_RINGS, U8),
     st.builds(Issuer, ID, ID, U8),
     st.builds(TokenLedger, ID, U64, U64, U64, RINGS, U8),
 )
@@ -61,7 +63,7 @@ def test_accounts_are_read_as_the_models_wrote_them(record: Record):
 
     assert (content.program, content.name) == (record.program, type(record).__name__)
     assert leaves(dict(content.fields)) == plain(record)
-    if isinstance(record, TradeBook | TokenLedger):
+    if isinstance(record, TradeBook | Position | TokenLedger):
         assert (content.fields["floor"], content.fields["entered"]) == (record.ring.floor, record.ring.entered)
         for place, (window, id_, digest) in record.ring.entries.items():
             assert content.fields["entries"][place] == {"window": window, "id": id_, "content": digest}

@@ -24,6 +24,7 @@ from gridtokenx_pipeline.solana.programs.addresses import (
     market_address,
     meter_address,
     page_address,
+    position_address,
     state_address,
 )
 from gridtokenx_pipeline.solana.programs.images import idl, image, program_id
@@ -33,6 +34,7 @@ PROGRAMS = Programs()
 SIGNER = key("a signer").pubkey()
 KEYS = st.binary(min_size=32, max_size=32).map(Pubkey.from_bytes)
 IDS = st.binary(min_size=32, max_size=32)
+I64 = st.integers(-(2**63), 2**63 - 1)
 U64, U32, U16 = (st.integers(0, 2**bits - 1) for bits in (64, 32, 16))
 METERS = {"meter_id": IDS, "owner": KEYS}
 
@@ -48,6 +50,12 @@ def minting(mint: Pubkey) -> Callable[..., Sequence[Pubkey]]:
         *[SIGNER, config_address(), issuer_address(), meter_address(meter_id), state_address(meter_id)],
         *[ledger_address(meter_id), mint, ata(owner, mint), TOKEN],
     ]
+
+
+def settlement_keys(wallet: Pubkey, currency_mint: Pubkey, **_: Any) -> Sequence[Pubkey]:
+    market = market_address()
+    keys = [SIGNER, config_address(), market, position_address(wallet), ata(wallet, GRID), ata(wallet, currency_mint)]
+    return [*keys, ata(market, GRID), ata(market, currency_mint), GRID, currency_mint, TOKEN]
 
 
 def trade_keys(seller: Pubkey, buyer: Pubkey, currency_mint: Pubkey, **_: Any) -> Sequence[Pubkey]:
@@ -136,6 +144,19 @@ CASES: dict[tuple[str, str], Case] = {
         trade_keys,
         ("trade_id", "window", "energy_wh", "price_micro_per_kwh"),
     ),
+    ("trading", "open_position"): (
+        PROGRAMS.trading.open_position,
+        {"wallet": KEYS},
+        lambda wallet: [SIGNER, config_address(), wallet, position_address(wallet), SYSTEM],
+        (),
+    ),
+    ("trading", "settle_position"): (
+        PROGRAMS.trading.settle_position,
+        {"wallet": KEYS, "currency_mint": KEYS, "first_window": U64, "last_window": U64, "number": U32}
+        | {"energy_wh": I64, "amount_micro": I64},
+        settlement_keys,
+        ("first_window", "last_window", "number", "energy_wh", "amount_micro"),
+    ),
     ("energy_token", "initialize"): (
         PROGRAMS.energy_token.initialize,
         {},
@@ -211,6 +232,12 @@ TRADE = {"seller": SIGNER, "buyer": CURRENCY, "currency_mint": CURRENCY, "trade_
 @pytest.mark.parametrize(
     ("build", "arguments", "message"),
     [
+        (
+            PROGRAMS.trading.settle_position,
+            {"wallet": market_address(), "currency_mint": CURRENCY, "first_window": 1, "last_window": 1, "number": 1}
+            | {"energy_wh": 1, "amount_micro": 1},
+            "wallet: the same account as market",
+        ),
         (PROGRAMS.oracle.submit_energy_reading, READING | {"window": -1}, "args.window: -1 is not a u64"),
         (PROGRAMS.oracle.submit_energy_reading, READING | {"produced_wh": 1.5}, "args.produced_wh: 1.5 is not a u64"),
         (PROGRAMS.oracle.submit_energy_reading, READING | {"meter_id": b"m"}, "meter_id: 32 bytes are wanted, not 1"),

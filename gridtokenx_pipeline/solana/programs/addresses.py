@@ -56,6 +56,16 @@ def book_address(seller: Pubkey, ids: Ids | None = None) -> Pubkey:
     return _find("trading", ids, b"book", bytes(seller))
 
 
+def position_address(wallet: Pubkey, ids: Ids | None = None) -> Pubkey:
+    """Return the address of what remembers the settlements of `wallet`."""
+    return _find("trading", ids, b"position", bytes(wallet))
+
+
+def vault_address(mint: Pubkey, ids: Ids | None = None) -> Pubkey:
+    """Return the address of the market's own account of `mint`, out of which and into which positions are settled."""
+    return token_address(market_address(ids), mint)
+
+
 def issuer_address(ids: Ids | None = None) -> Pubkey:
     """Return the address of the authority of both mints, which also is the delegate that owners of meters approve for REC."""
     return _find("energy_token", ids, b"issuer")

@@ -6,7 +6,15 @@ from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 from spl.token.constants import TOKEN_2022_PROGRAM_ID
 
-from ..addresses import book_address, config_address, market_address, mint_address, token_address
+from ..addresses import (
+    book_address,
+    config_address,
+    market_address,
+    mint_address,
+    position_address,
+    token_address,
+    vault_address,
+)
 from .bound import SYSTEM_PROGRAM, Bound, distinct
 
 
@@ -76,3 +84,59 @@ class Trading(Bound):
             "price_micro_per_kwh": price_micro_per_kwh,
         }
         return self._instruction("execute_trade", arguments, accounts)
+
+    def open_position(self, submitter: Pubkey, *, wallet: Pubkey) -> Instruction:
+        """Make the position of `wallet`, which remembers its settlements; a no-op where it exists.
+
+        `submitter` signs and pays rent.
+        """
+        accounts = {
+            "submitter": submitter,
+            "config": config_address(self.ids),
+            "wallet": wallet,
+            "position": position_address(wallet, self.ids),
+            "system_program": SYSTEM_PROGRAM,
+        }
+        return self._instruction("open_position", {}, accounts)
+
+    def settle_position(
+        self,
+        submitter: Pubkey,
+        *,
+        wallet: Pubkey,
+        currency_mint: Pubkey,
+        first_window: int,
+        last_window: int,
+        number: int,
+        energy_wh: int,
+        amount_micro: int,
+    ) -> Instruction:
+        """Settle what the trades of `wallet` in a period come to; the same again is a no-op.
+
+        Positive amounts go from the market's vaults to the wallet, negative ones back. `number`, from 1, tells settlements of
+        one last window apart. Associated Token-2022 accounts are meant, and the wallet has approved the market as the delegate
+        of those it gives from.
+        """
+        distinct([market_address(self.ids), wallet], ["market", "wallet"])
+        grid = mint_address("grid", self.ids)
+        accounts = {
+            "submitter": submitter,
+            "config": config_address(self.ids),
+            "market": market_address(self.ids),
+            "position": position_address(wallet, self.ids),
+            "party_energy": token_address(wallet, grid),
+            "party_currency": token_address(wallet, currency_mint),
+            "vault_energy": vault_address(grid, self.ids),
+            "vault_currency": vault_address(currency_mint, self.ids),
+            "grid_mint": grid,
+            "currency_mint": currency_mint,
+            "token_program": TOKEN_2022_PROGRAM_ID,
+        }
+        arguments = {
+            "first_window": first_window,
+            "last_window": last_window,
+            "number": number,
+            "energy_wh": energy_wh,
+            "amount_micro": amount_micro,
+        }
+        return self._instruction("settle_position", arguments, accounts)
