@@ -15,8 +15,9 @@ from spl.token.instructions import (
     create_idempotent_associated_token_account,
     get_associated_token_address,
     mint_to,
+    transfer_checked,
 )
-from spl.token.models import ApproveCheckedParams, MintToParams
+from spl.token.models import ApproveCheckedParams, MintToParams, TransferCheckedParams
 from svm_world import NOW_WINDOW, SYSTEM, TOKEN, World, instruction, key
 
 from gridtokenx_pipeline.solana.programs.addresses import (
@@ -27,7 +28,9 @@ from gridtokenx_pipeline.solana.programs.addresses import (
     market_address,
     meter_address,
     mint_address,
+    position_address,
     state_address,
+    vault_address,
 )
 
 METER, OTHER_METER = b"m" * 32, b"n" * 32
@@ -71,6 +74,25 @@ class Bazaar(World):
         self.approve(self.buyer, CURRENCY, 6, 10**9)
         return self
 
+    def fund_vaults(self, energy_wh: int, amount_micro: int) -> None:
+        """Open the seller's position and the vaults, and put what the seller and the bank have into them."""
+        self.done(self.position_ix(self.seller.pubkey()))
+        for mint, amount, wallet in ((GRID, energy_wh, self.seller), (CURRENCY, amount_micro, self.bank)):
+            self.done(create_idempotent_associated_token_account(self.payer.pubkey(), market_address(), mint, TOKEN))
+            vault = vault_address(mint)
+            if mint == CURRENCY:
+                params = MintToParams(program_id=TOKEN, mint=mint, dest=vault, mint_authority=wallet.pubkey(), amount=amount)
+                self.done(mint_to(params))
+            else:
+                self.move(wallet, mint, vault, amount)
+
+    def move(self, wallet: Keypair, mint: Pubkey, target: Pubkey, amount: int) -> None:
+        source, owner = self.ata(wallet, mint), wallet.pubkey()
+        params = TransferCheckedParams(
+            program_id=TOKEN, source=source, mint=mint, dest=target, owner=owner, amount=amount, decimals=3
+        )
+        self.done(transfer_checked(params))
+
     def ata(self, wallet: Keypair, mint: Pubkey) -> Pubkey:
         return get_associated_token_address(wallet.pubkey(), mint, TOKEN)
 
@@ -87,7 +109,10 @@ class Bazaar(World):
         self.done(approve_checked(params))
 
     def balance(self, wallet: Keypair, mint: Pubkey) -> int:
-        return struct.unpack_from("<Q", self.data(self.ata(wallet, mint)), 64)[0]
+        return self.held_at(self.ata(wallet, mint))
+
+    def held_at(self, account: Pubkey) -> int:
+        return struct.unpack_from("<Q", self.data(account), 64)[0]
 
     def supply(self, mint: Pubkey) -> int:
         return struct.unpack_from("<Q", self.data(mint), 36)[0]
@@ -141,3 +166,16 @@ class Bazaar(World):
         keys += [self.ata(self.seller, CURRENCY), self.ata(self.buyer, CURRENCY), GRID, CURRENCY, TOKEN]
         args = {"trade_id": trade, "window": window, "energy_wh": energy_wh, "price_micro_per_kwh": price}
         return instruction("trading", "execute_trade", keys, **args)
+
+    def position_ix(self, wallet: Pubkey) -> Instruction:
+        keys = [self.submitter.pubkey(), config_address(), wallet, position_address(wallet), SYSTEM]
+        return instruction("trading", "open_position", keys)
+
+    def settle_ix(
+        self, energy_wh: int = -500, amount_micro: int = 60_000, number: int = 1, first: int = LAST - 11, last: int = LAST
+    ) -> Instruction:
+        """The seller's settlement."""
+        keys = [self.submitter.pubkey(), config_address(), market_address(), position_address(self.seller.pubkey())]
+        keys += [self.ata(self.seller, GRID), self.ata(self.seller, CURRENCY), vault_address(GRID), vault_address(CURRENCY)]
+        args = {"first_window": first, "last_window": last, "number": number, "energy_wh": energy_wh}
+        return instruction("trading", "settle_position", [*keys, GRID, CURRENCY, TOKEN], **args, amount_micro=amount_micro)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from bazaar import METER, Bazaar
+from bazaar import CURRENCY, METER, Bazaar
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
-from svm_world import NOW_WINDOW, SYSTEM, World, instruction
+from svm_world import NOW_WINDOW, SYSTEM, World, instruction, key
 
 from gridtokenx_pipeline.solana.programs.addresses import config_address, page_address, state_address
 from gridtokenx_pipeline.solana.programs.images import PROGRAMS, image
+from gridtokenx_pipeline.solana.programs.instructions import Programs
 
 BUDGET = [set_compute_unit_limit(1_000_000), set_compute_unit_price(1)]
 PACKET = 1232
@@ -27,7 +28,7 @@ def readings(world: World, meters: list[bytes], window: int):
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_an_image_stays_small(program: str):
-    assert len(image(program)) < 16_000  # 6,344 (registry) to 13,768 (energy_token)
+    assert len(image(program)) < 16_000  # 6,344 (registry) to 14,896 (energy_token)
 
 
 def test_readings_in_a_transaction(governed: World):
@@ -75,3 +76,25 @@ def test_what_tokens_cost_and_how_many_fit():
     assert rec.units < 6_000
     assert bazaar.done(bazaar.retire_for_ix()).units < 6_000
     assert max(n for n in range(1, 30) if size(bazaar, *trades[:n]) <= PACKET) == 8  # of one pair
+
+
+def test_what_settlements_cost_and_how_many_fit():
+    bazaar, programs = Bazaar().open(), Programs()
+    bazaar.done(bazaar.grid_ix(2000))
+    bazaar.fund_vaults(1000, 200_000)
+    for last in range(LAST - 20, LAST):  # the last few with a position that is full
+        settle = bazaar.settle_ix(-1, 1, first=last, last=last)
+        assert bazaar.done(settle).units < 8_500
+        assert bazaar.done(settle).units < 1_700  # the repetition
+    assert bazaar.done(bazaar.settle_ix(1, 0)).units < 5_500  # one side alone
+    common = {
+        "currency_mint": CURRENCY,
+        "first_window": LAST,
+        "last_window": LAST,
+        "number": 1,
+        "energy_wh": 1,
+        "amount_micro": 1,
+    }
+    wallets = [key(f"party {n}").pubkey() for n in range(12)]
+    each = [programs.trading.settle_position(bazaar.submitter.pubkey(), wallet=wallet, **common) for wallet in wallets]
+    assert max(n for n in range(1, 12) if size(bazaar, *each[:n]) <= PACKET) == 5  # without a lookup table
