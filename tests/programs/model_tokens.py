@@ -66,7 +66,8 @@ def taken(accounts: Accounts, source: bytes, amount: int, delegate: bytes) -> To
     held = accounts[source]
     assert isinstance(held, Token)
     need(held.amount >= amount, FEW)
-    if held.owner == delegate:
+    # An owner who is his own delegate counts as the delegate.
+    if delegate == held.owner != held.delegate:
         return replace(held, amount=held.amount - amount)
     need(held.delegate == delegate, NOT_ITS_OWNER)
     need(held.delegated >= amount, FEW)
