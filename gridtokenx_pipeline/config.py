@@ -239,6 +239,7 @@ NETTING_HOURS = (0, 1, 2, 3, 4, 6, 8, 12, 24)
 class Settlement(_Section):
     """Which chain, through which profile.
 
+    `rpc_url` = `inprocess` is the local node in the process that settles, without HTTP: for tests and backfills.
     `more_rpc_urls` take over where `rpc_url` fails. `compute_unit_price_micro_lamports` is the priority fee; without it, the
     75th percentile of recent ones, at most `max_compute_unit_price_micro_lamports`. With `netting_hours` the trades, mints
     and retirements of that many hours are netted; 0 settles each interval for itself. `idl_dir` (relative to the data
@@ -263,11 +264,6 @@ class Settlement(_Section):
     currency_mint: str | None = None
     min_balance_lamports: NotNegative = 100_000_000
     finalized_within_min: Positive = 5
-
-    @property
-    def rpc_urls(self) -> tuple[str, ...]:
-        """All endpoints, the preferred one first."""
-        return (self.rpc_url, *self.more_rpc_urls)
 
     @model_validator(mode="after")
     def _whole_periods(self) -> Settlement:
@@ -434,6 +430,12 @@ class Settings(BaseSettings):
     def solana_dir(self) -> Path:
         """Keys, and the local node's ledger."""
         return self.data / "solana"
+
+    @property
+    def rpc_urls(self) -> tuple[str, ...]:
+        """All endpoints of the chain, the preferred one first; `inprocess` is the local node without HTTP, in this process."""
+        first = self.settlement.rpc_url
+        return (f"inprocess:{self.solana_dir / 'node'}" if first == "inprocess" else first, *self.settlement.more_rpc_urls)
 
     @property
     def payer_key(self) -> Path:
