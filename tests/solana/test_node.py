@@ -19,7 +19,8 @@ from spl.memo.constants import MEMO_PROGRAM_ID
 
 from gridtokenx_pipeline.solana.node.bank import Bank
 from gridtokenx_pipeline.solana.node.ledger import Ledger, LedgerError
-from gridtokenx_pipeline.solana.node.rpc import METHODS, Methods, _answer
+from gridtokenx_pipeline.solana.node.methods import METHODS, Methods
+from gridtokenx_pipeline.solana.node.rpc import answer
 from gridtokenx_pipeline.solana.node.wire import RpcError, b58decode, b58encode
 
 T0 = dt.datetime(2026, 11, 22, 20, tzinfo=dt.UTC)
@@ -235,6 +236,12 @@ def test_legacy_and_versioned_transactions_read_back(chain):
     old, new = chain.send(legacy), chain.send(chain.memo(b"new"))
     chain.advance(40)
     assert chain.rpc.getTransaction(old)["version"] == "legacy"
+    parsed = chain.rpc.getTransaction(old, "jsonParsed")["transaction"]["message"]
+    assert [(key["pubkey"], key["signer"], key["writable"]) for key in parsed["accountKeys"]] == [
+        (str(chain.payer.pubkey()), True, True),
+        (str(MEMO_PROGRAM_ID), False, False),
+    ]
+    assert (parsed["instructions"][0]["program"], parsed["instructions"][0]["parsed"]) == ("spl-memo", "legacy")
     with refused(-32015):
         chain.rpc.getTransaction(new)
     form = chain.rpc.getTransaction(new, {"maxSupportedTransactionVersion": 0})
@@ -320,13 +327,13 @@ def test_ledger_refuses_a_second_node_another_slot_length_and_tampering(chain):
 
 
 def test_json_rpc_errors(chain):
-    ask = lambda **call: _answer(chain.bank, {"jsonrpc": "2.0", "id": 1} | call, True)  # noqa: E731
+    ask = lambda **call: answer(chain.bank, {"jsonrpc": "2.0", "id": 1} | call, loopback=True)  # noqa: E731
     assert ask(method="getHealth") == {"jsonrpc": "2.0", "id": 1, "result": "ok"}
     assert ask(method="getBlocks")["error"]["code"] == -32601
     assert ask(method="_preflight")["error"]["code"] == -32601
     for params in ([], ["?"], [1], {"a": 1}, [str(Pubkey.default()), {"commitment": "maybe"}], [1, 2, 3]):
         assert ask(method="getBalance", params=params)["error"]["code"] == -32602
-    assert _answer(chain.bank, "no call", True)["error"]["code"] == -32600
+    assert answer(chain.bank, "no call", loopback=True)["error"]["code"] == -32600
     assert len(METHODS) == 21
 
 

@@ -156,6 +156,7 @@ def test_a_ledger_from_before_the_programs_still_serves(tmp_path: Path):
     ledger.close()
     db = sqlite3.connect(tmp_path / "ledger.sqlite")
     db.execute("UPDATE genesis SET schema_version = 1")
+    db.execute("ALTER TABLE genesis DROP COLUMN slot_hashes_from_seq")
     db.execute("DROP TABLE genesis_programs")
     db.commit()
 
@@ -165,10 +166,10 @@ def test_a_ledger_from_before_the_programs_still_serves(tmp_path: Path):
     assert bank.entry(signature) is not None
     assert (bank.account(program_id("governance")), operator_of(ledger)) == (None, None)
     ledger.close()
-    db.execute("UPDATE genesis SET schema_version = 3")
+    db.execute("UPDATE genesis SET schema_version = 4")
     db.commit()
     db.close()
-    with pytest.raises(LedgerError, match="schema 3"):
+    with pytest.raises(LedgerError, match="schema 4"):
         founded(tmp_path)
 
 

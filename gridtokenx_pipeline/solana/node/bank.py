@@ -6,12 +6,10 @@ lands, pays its fee and shows its error; one that fails before execution never l
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import hashlib
 import sqlite3
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from solders.account import Account
@@ -24,41 +22,19 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
-from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
 from spl.memo.constants import MEMO_PROGRAM_ID
 from spl.memo.instructions import create_memo
 from spl.memo.models import MemoParams
 
-from gridtokenx_pipeline.solana.errors import error_json
-
+from .execution import Execution, execution_of
 from .genesis import accounts_of
 from .ledger import Entry, Ledger, LedgerError
-from .wire import inner_instructions_json
+from .lookups import loaded_addresses
+from .slots import BLOCKHASH_SLOTS, FINALITY_SLOTS, SlotHistory
 
-BLOCKHASH_SLOTS = 150
-FINALITY_SLOTS = 32
 STATUS_CACHE_SLOTS = 300
 FAUCET_LAMPORTS = 500_000_000 * 10**9
 DEPTH = {"processed": 0, "confirmed": 1, "finalized": FINALITY_SLOTS}
-_LANDS = ("InstructionError", "InsufficientFundsForRent", "ProgramExecutionTemporarilyRestricted")
-
-
-@dataclass(frozen=True)
-class Execution:
-    """Outcome of running a transaction. `err` is in the RPC's JSON form; `landed` says whether a block would hold it."""
-
-    err: Any
-    fee_lamports: int
-    compute_units: int
-    logs: list[str]
-    inner_instructions: list[dict[str, Any]]
-    return_data: dict[str, Any] | None
-    accounts: dict[str, Any]
-
-    @property
-    def landed(self) -> bool:
-        """True for success, and for failures that come after the fee is charged."""
-        return self.err is None or (isinstance(self.err, dict) and next(iter(self.err)) in _LANDS)
 
 
 class Bank:
@@ -72,8 +48,7 @@ class Bank:
         self._ledger, self._clock = ledger, clock
         self.genesis_hash = Hash(hashlib.sha256(b"genesis" + ledger.genesis.seed).digest())
         self._faucet = Keypair.from_seed(hashlib.sha256(b"faucet" + ledger.genesis.seed).digest())
-        self._hashes: dict[Hash, int] = {}
-        self._hashed = -1
+        self._history = SlotHistory(ledger.genesis.seed)
         self._highest = 0
         self._replay()
 
@@ -84,8 +59,10 @@ class Bank:
         for program in self._ledger.programs():
             for address, account in accounts_of(program, self.rent_exemption):
                 self._svm.set_account(address, account)
+        self._sysvar_slot = -1
         for entry in self._ledger.entries():
-            outcome = self._execute(VersionedTransaction.from_bytes(entry.raw), entry.slot, entry.block_time)
+            listed = entry.seq >= self._ledger.genesis.slot_hashes_from_seq
+            outcome = self._execute(VersionedTransaction.from_bytes(entry.raw), entry.slot, entry.block_time, slot_hashes=listed)
             if outcome.err != entry.err:
                 ends = f"{outcome.err!r} instead of {entry.err!r}"
                 raise LedgerError(f"{self._ledger.directory}: transaction {entry.signature} replays to {ends}")
@@ -109,24 +86,17 @@ class Bank:
         return max(0, self.slot - DEPTH[commitment])
 
     def blockhash(self, slot: int) -> Hash:
-        """Return the blockhash of `slot`: sha256(genesis seed || slot as 8 bytes little endian), the same after a restart."""
-        return Hash(hashlib.sha256(self._ledger.genesis.seed + slot.to_bytes(8, "little")).digest())
+        """Return the blockhash of `slot`."""
+        return self._history.blockhash(slot)
 
     def valid_blockhash(self, blockhash: Hash, commitment: str = "processed") -> bool:
         """Return whether the bank at `commitment` knows `blockhash` and it is not older than 150 slots."""
-        newest = self.slot
-        for slot in range(max(self._hashed + 1, newest - BLOCKHASH_SLOTS - FINALITY_SLOTS), newest + 1):
-            self._hashes[self.blockhash(slot)] = slot
-        self._hashed = newest
-        while len(self._hashes) > BLOCKHASH_SLOTS + FINALITY_SLOTS + 1:
-            del self._hashes[next(iter(self._hashes))]
-        known = self._hashes.get(blockhash)
+        known = self._history.slot_of(blockhash, self.slot)
         return known is not None and 0 <= self.slot_at(commitment) - known <= BLOCKHASH_SLOTS
 
     def simulate(self, transaction: VersionedTransaction) -> Execution:
         """Run `transaction` on the present state and change nothing."""
-        self._set_clock(self.slot, self._unix_time())
-        return _outcome(self._svm.simulate_transaction(transaction))
+        return self._simulate(transaction, self.slot, self._unix_time())
 
     def submit(self, raw: bytes, transaction: VersionedTransaction) -> Execution | None:
         """Let `transaction` land; return its outcome, or `None` where a network would drop it without a word.
@@ -139,13 +109,16 @@ class Bank:
             return None
         if not all(transaction.verify_with_results()) or self._ledger.entry(signature) is not None:
             return None
-        if not self.simulate(transaction).landed:
+        slot, block_time = self.slot, self._unix_time()
+        if not self._simulate(transaction, slot, block_time).landed:
             return None
-        keys = transaction.message.account_keys
-        slot, block_time, before = self.slot, self._unix_time(), self._balances(keys)
+        loaded = loaded_addresses(transaction.message, self.account)
+        keys = [*transaction.message.account_keys, *loaded.all]
+        before = self._balances(keys)
         outcome = self._execute(transaction, slot, block_time)
         detail = {
             "logs": outcome.logs,
+            "loadedAddresses": loaded.json(),
             "preBalances": before,
             "postBalances": self._balances(keys),
             "innerInstructions": outcome.inner_instructions,
@@ -205,32 +178,23 @@ class Bank:
         unsigned = [Signature.default()] * message.header.num_required_signatures
         return self.simulate(VersionedTransaction.populate(message, unsigned)).fee_lamports
 
-    def _execute(self, transaction: VersionedTransaction, slot: int, block_time: int) -> Execution:
-        self._set_clock(slot, block_time)
-        return _outcome(self._svm.send_transaction(transaction))
+    def _simulate(self, transaction: VersionedTransaction, slot: int, block_time: int) -> Execution:
+        self._enter(slot, block_time)
+        return execution_of(self._svm.simulate_transaction(transaction))
 
-    def _set_clock(self, slot: int, unix_time: int) -> None:
+    def _execute(self, transaction: VersionedTransaction, slot: int, block_time: int, *, slot_hashes: bool = True) -> Execution:
+        self._enter(slot, block_time, slot_hashes=slot_hashes)
+        return execution_of(self._svm.send_transaction(transaction))
+
+    def _enter(self, slot: int, unix_time: int, *, slot_hashes: bool = True) -> None:
+        """Set the sysvars to `slot`. `slot_hashes` is false for what ran before nodes kept them."""
         self._svm.set_clock(Clock(slot, 0, 0, 0, unix_time))
+        if slot_hashes and slot != self._sysvar_slot:
+            self._svm.set_slot_hashes(self._history.slot_hashes(slot))
+            self._sysvar_slot = slot
 
     def _unix_time(self) -> int:
         return int(self._clock().timestamp())
 
-    def _balances(self, keys: list[Pubkey]) -> list[int]:
+    def _balances(self, keys: Iterable[Pubkey]) -> list[int]:
         return [self.balance(key) for key in keys]
-
-
-def _outcome(result: Any) -> Execution:
-    failed = isinstance(result, FailedTransactionMetadata)
-    meta = result if isinstance(result, TransactionMetadata) else result.meta()
-    data = meta.return_data()
-    value = bytes(data.data)
-    after = result.post_accounts() if hasattr(result, "post_accounts") else ()
-    return Execution(
-        err=error_json(result.err()) if failed else None,
-        fee_lamports=meta.fee(),
-        compute_units=meta.compute_units_consumed(),
-        logs=list(meta.logs()),
-        inner_instructions=inner_instructions_json(meta.inner_instructions()),
-        return_data={"programId": str(data.program_id), "data": [base64.b64encode(value).decode(), "base64"]} if value else None,
-        accounts={str(address): account for address, account in after},
-    )

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SCHEMA_VERSION = 2
-_READABLE = (1, 2)  # ledgers of schema 1 have no programs at genesis
+SCHEMA_VERSION = 3
+_READABLE = (1, 2, 3)  # ledgers of schema 1 have no programs at genesis; those before 3 begin without slot hashes
 
 _DDL = """
 CREATE TABLE IF NOT EXISTS genesis (
     one INTEGER PRIMARY KEY CHECK (one = 1), schema_version INTEGER NOT NULL, time_ms INTEGER NOT NULL, seed BLOB NOT NULL,
-    slot_ms INTEGER NOT NULL
+    slot_ms INTEGER NOT NULL, slot_hashes_from_seq INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS genesis_programs (
     program_id TEXT PRIMARY KEY, image BLOB NOT NULL, authority TEXT NOT NULL
@@ -45,11 +45,16 @@ class LedgerError(Exception):
 
 @dataclass(frozen=True)
 class Genesis:
-    """When slot 0 began (milliseconds since the epoch), what every blockhash and the faucet derive from, and the slot length."""
+    """When slot 0 began (milliseconds since the epoch), what every blockhash and the faucet derive from, and the slot length.
+
+    `slot_hashes_from_seq` is the first transaction that ran, or will run, with the SlotHashes sysvar kept: 1, or in a ledger
+    that an earlier version founded the first one after it was opened by this one.
+    """
 
     time_ms: int
     seed: bytes
     slot_ms: int
+    slot_hashes_from_seq: int
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ class Ledger:
         loaded = [(each.program_id, each.image, each.authority) for each in programs()]
         with self._transaction():
             self._db.execute(
-                "INSERT INTO genesis VALUES (1, ?, ?, ?, ?)", (SCHEMA_VERSION, now_ms, secrets.token_bytes(32), slot_ms or 400)
+                "INSERT INTO genesis VALUES (1, ?, ?, ?, ?, 1)", (SCHEMA_VERSION, now_ms, secrets.token_bytes(32), slot_ms or 400)
             )
             self._db.executemany("INSERT INTO genesis_programs VALUES (?, ?, ?)", loaded)
 
@@ -128,7 +133,19 @@ class Ledger:
             raise LedgerError(
                 f"{self.directory}: the ledger has slots of {slots} ms, not {slot_ms}; the slot length is fixed at genesis"
             )
-        return Genesis(time_ms, bytes(seed), slots)
+        if version < SCHEMA_VERSION:
+            self._upgrade()
+        (listed,) = self._db.execute("SELECT slot_hashes_from_seq FROM genesis").fetchone()
+        return Genesis(time_ms, bytes(seed), slots, listed)
+
+    def _upgrade(self) -> None:
+        with self._transaction():
+            self._db.execute("ALTER TABLE genesis ADD COLUMN slot_hashes_from_seq INTEGER NOT NULL DEFAULT 1")
+            self._db.execute(
+                """UPDATE genesis SET schema_version = ?,
+                slot_hashes_from_seq = (SELECT coalesce(max(seq), 0) + 1 FROM transactions)""",
+                (SCHEMA_VERSION,),
+            )
 
     def close(self) -> None:
         """Release the file and the directory; safe to call twice."""

@@ -1,274 +1,28 @@
-"""JSON-RPC over a bank: the methods of a Solana node that solana-py, wallets and explorers ask for.
-
-Source of names, shapes and codes: the Solana RPC reference and Agave's `rpc-custom-error.rs`.
-"""
+"""The JSON-RPC itself: calls and batches answered from a bank, over HTTP or for whoever holds the bank."""
 
 from __future__ import annotations
 
 import ipaddress
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
-from solders.hash import Hash
-from solders.message import MessageV0, from_bytes_versioned
-from solders.pubkey import Pubkey
-from solders.signature import Signature
-from solders.transaction import VersionedTransaction
 
-from .bank import BLOCKHASH_SLOTS, DEPTH, FINALITY_SLOTS, STATUS_CACHE_SLOTS, Bank, Execution
-from .ledger import Entry
-from .wire import RpcError, account_json, b58decode, b64decode, decode_transaction, invalid, transaction_json
+from .bank import Bank
+from .methods import METHODS, Methods
+from .wire import RpcError, invalid
 
-MAX_STATUSES = 256
-MAX_ACCOUNTS = 100
-MAX_SIGNATURES = 1000
 MAX_BODY_BYTES = 1 << 20
-_SLOTS_IN_EPOCH = 432_000
-_Options = dict[str, Any] | None
-
-
-class Methods:
-    """One method per RPC name, parameters positional as on the wire. Raises `RpcError`; a `ValueError` means -32602."""
-
-    def __init__(self, bank: Bank, *, loopback: bool):
-        self._bank, self._loopback = bank, loopback
-
-    def getHealth(self) -> str:  # noqa: N802
-        """Say that the node serves."""
-        return "ok"
-
-    def getVersion(self) -> Any:  # noqa: N802
-        """Return the version of the machine inside."""
-        return {"solana-core": f"litesvm (solders {version('solders')})", "feature-set": 0}
-
-    def getGenesisHash(self) -> str:  # noqa: N802
-        """Return the hash that names this ledger."""
-        return str(self._bank.genesis_hash)
-
-    def getSlot(self, options: _Options = None) -> int:  # noqa: N802
-        """Return the newest slot of the commitment."""
-        return self._bank.slot_at(_commitment(options))
-
-    def getBlockHeight(self, options: _Options = None) -> int:  # noqa: N802
-        """Return the newest block height of the commitment."""
-        return self._bank.slot_at(_commitment(options))
-
-    def getEpochInfo(self, options: _Options = None) -> Any:  # noqa: N802
-        """Return slot and block height of one moment."""
-        slot = self._bank.slot_at(_commitment(options))
-        epoch, index = divmod(slot, _SLOTS_IN_EPOCH)
-        return {
-            "epoch": epoch,
-            "slotIndex": index,
-            "slotsInEpoch": _SLOTS_IN_EPOCH,
-            "absoluteSlot": slot,
-            "blockHeight": slot,
-            "transactionCount": self._bank.transaction_count,
-        }
-
-    def getLatestBlockhash(self, options: _Options = None) -> Any:  # noqa: N802
-        """Return the newest blockhash of the commitment and the last height it serves."""
-        return self._context(self._latest_blockhash(_commitment(options)), options)
-
-    def isBlockhashValid(self, blockhash: str, options: _Options = None) -> Any:  # noqa: N802
-        """Say whether the bank of the commitment accepts the blockhash."""
-        return self._context(self._bank.valid_blockhash(Hash.from_string(blockhash), _commitment(options)), options)
-
-    def getBalance(self, address: str, options: _Options = None) -> Any:  # noqa: N802
-        """Return lamports."""
-        return self._context(self._bank.balance(Pubkey.from_string(address)), options)
-
-    def getAccountInfo(self, address: str, options: _Options = None) -> Any:  # noqa: N802
-        """Return one account."""
-        return self._context(account_json(self._bank.account(Pubkey.from_string(address)), options or {}), options)
-
-    def getMultipleAccounts(self, addresses: list[str], options: _Options = None) -> Any:  # noqa: N802
-        """Return up to 100 accounts."""
-        _at_most(addresses, MAX_ACCOUNTS)
-        found = [account_json(self._bank.account(Pubkey.from_string(address)), options or {}) for address in addresses]
-        return self._context(found, options)
-
-    def getProgramAccounts(self, program: str, options: _Options = None) -> Any:  # noqa: N802
-        """Return what a program owns, filtered by `dataSize` and `memcmp`."""
-        options = options or {}
-        tests = [_filter(form) for form in options.get("filters") or ()]
-        found = [
-            {"pubkey": str(address), "account": account_json(account, options)}
-            for address, account in self._bank.program_accounts(Pubkey.from_string(program))
-            if all(test(bytes(account.data)) for test in tests)
-        ]
-        return self._context(found, options) if options.get("withContext") else found
-
-    def getMinimumBalanceForRentExemption(self, size: int, _options: _Options = None) -> int:  # noqa: N802
-        """Return lamports for an account of `size` bytes."""
-        return self._bank.rent_exemption(size)
-
-    def getFeeForMessage(self, message: str, options: _Options = None) -> Any:  # noqa: N802
-        """Return the fee of a base64 message, or null where its blockhash has expired."""
-        parsed = from_bytes_versioned(b64decode(message))
-        known = self._bank.valid_blockhash(parsed.recent_blockhash, _commitment(options))
-        return self._context(self._bank.fee(parsed) if known else None, options)
-
-    def getRecentPrioritizationFees(self, _addresses: list[str] | None = None) -> Any:  # noqa: N802
-        """Return zero: nobody competes for blocks here."""
-        return [{"slot": self._bank.slot, "prioritizationFee": 0}]
-
-    def requestAirdrop(self, address: str, lamports: int, _options: _Options = None) -> str:  # noqa: N802
-        """Give lamports to an address, to loopback clients only."""
-        if not self._loopback:
-            raise RpcError(-32600, "requestAirdrop is for clients on the loopback interface")
-        if not 0 < lamports < 1 << 63:
-            raise invalid("lamports must be a positive 64-bit integer")
-        signature = self._bank.airdrop(Pubkey.from_string(address), lamports)
-        if signature is None:
-            raise RpcError(-32603, "Internal error: the faucet cannot pay this airdrop")
-        return signature
-
-    def sendTransaction(self, text: str, options: _Options = None) -> str:  # noqa: N802
-        """Take a transaction. Its signature comes back even where it will never land, unless preflight finds out."""
-        options = options or {}
-        raw, transaction = decode_transaction(text, options.get("encoding", "base58"))
-        if not options.get("skipPreflight"):
-            self._preflight(transaction, _commitment({"commitment": options.get("preflightCommitment")}))
-        self._bank.submit(raw, transaction)
-        return str(transaction.signatures[0])
-
-    def simulateTransaction(self, text: str, options: _Options = None) -> Any:  # noqa: N802
-        """Run a transaction without landing it."""
-        options = options or {}
-        _, transaction = decode_transaction(text, options.get("encoding", "base58"))
-        replace = bool(options.get("replaceRecentBlockhash"))
-        if options.get("sigVerify"):
-            if replace:
-                raise invalid("sigVerify may not be used with replaceRecentBlockhash")
-            _verify(transaction)
-        level = _commitment(options)
-        if not replace and not self._bank.valid_blockhash(transaction.message.recent_blockhash, level):
-            return self._context(_simulation("BlockhashNotFound"), options)
-        outcome = self._bank.simulate(transaction)
-        value = _simulation(outcome.err, outcome)
-        wanted = (options.get("accounts") or {}).get("addresses")
-        if wanted is not None:
-            after = {a: outcome.accounts.get(a) or self._bank.account(Pubkey.from_string(a)) for a in wanted}
-            value["accounts"] = [account_json(after[a], options["accounts"]) for a in wanted]
-        if options.get("innerInstructions"):
-            value["innerInstructions"] = outcome.inner_instructions
-        if replace:
-            value["replacementBlockhash"] = self._latest_blockhash(level)
-        return self._context(value, options)
-
-    def getSignatureStatuses(self, signatures: list[str], options: _Options = None) -> Any:  # noqa: N802
-        """Return the status of up to 256 signatures; those older than 300 slots only with `searchTransactionHistory`."""
-        _at_most(signatures, MAX_STATUSES)
-        history = bool((options or {}).get("searchTransactionHistory"))
-        slot = self._bank.slot
-        return self._context([self._status(str(Signature.from_string(s)), slot, history) for s in signatures], None)
-
-    def getTransaction(self, signature: str, options: _Options | str = None) -> Any:  # noqa: N802
-        """Return a landed transaction as `json` (default), `base64` or `base58`; null until the commitment is reached."""
-        options = {"encoding": options} if isinstance(options, str) else options or {}
-        level = _confirmed_at_least(options)
-        entry = self._bank.entry(str(Signature.from_string(signature)))
-        if entry is None or self._bank.slot - entry.slot < DEPTH[level]:
-            return None
-
-        form = 0 if isinstance(VersionedTransaction.from_bytes(entry.raw).message, MessageV0) else "legacy"
-        if form == 0 and options.get("maxSupportedTransactionVersion") is None:
-            raise RpcError(
-                -32015,
-                "Transaction version (0) is not supported by the requesting client. Please try the request again with the "
-                'following configuration parameter: "maxSupportedTransactionVersion": 0',
-            )
-        return {
-            "slot": entry.slot,
-            "blockTime": entry.block_time,
-            "version": form,
-            "transaction": transaction_json(entry.raw, options.get("encoding", "json")),
-            "meta": _meta(entry),
-        }
-
-    def getSignaturesForAddress(self, address: str, options: _Options = None) -> Any:  # noqa: N802
-        """Return signatures that name an address, newest first."""
-        options = options or {}
-        level = _confirmed_at_least(options)
-        limit = MAX_SIGNATURES if options.get("limit") is None else options["limit"]
-        if not 1 <= limit <= MAX_SIGNATURES:
-            raise invalid(f"Invalid limit; max {MAX_SIGNATURES}")
-        slot = self._bank.slot
-        entries = self._bank.signatures_for(
-            str(Pubkey.from_string(address)), before=options.get("before"), until=options.get("until"), limit=limit
-        )
-        return [
-            {
-                "signature": entry.signature,
-                "slot": entry.slot,
-                "err": entry.err,
-                "memo": None,
-                "blockTime": entry.block_time,
-                "confirmationStatus": _reached(slot - entry.slot),
-            }
-            for entry in entries
-            if slot - entry.slot >= DEPTH[level]
-        ]
-
-    def _preflight(self, transaction: VersionedTransaction, level: str) -> None:
-        _verify(transaction)
-        outcome: Execution | None = None
-        err: Any = None
-        if self._bank.entry(str(transaction.signatures[0])) is not None:
-            err, text = "AlreadyProcessed", "This transaction has already been processed"
-        elif not self._bank.valid_blockhash(transaction.message.recent_blockhash, level):
-            err, text = "BlockhashNotFound", "Blockhash not found"
-        else:
-            outcome = self._bank.simulate(transaction)
-            err, text = outcome.err, json.dumps(outcome.err)
-        if err is not None:
-            raise RpcError(-32002, f"Transaction simulation failed: {text}", _simulation(err, outcome))
-
-    def _status(self, signature: str, slot: int, history: bool) -> Any:
-        entry = self._bank.entry(signature)
-        if entry is None or (not history and slot - entry.slot > STATUS_CACHE_SLOTS):
-            return None
-        depth = slot - entry.slot
-        return {
-            "slot": entry.slot,
-            "confirmations": None if depth >= FINALITY_SLOTS else depth,
-            "err": entry.err,
-            "status": {"Ok": None} if entry.err is None else {"Err": entry.err},
-            "confirmationStatus": _reached(depth),
-        }
-
-    def _latest_blockhash(self, level: str) -> dict[str, Any]:
-        slot = self._bank.slot_at(level)
-        return {"blockhash": str(self._bank.blockhash(slot)), "lastValidBlockHeight": slot + BLOCKHASH_SLOTS}
-
-    def _context(self, value: Any, options: _Options) -> dict[str, Any]:
-        slot = self._bank.slot if options is None else self._bank.slot_at(_commitment(options))
-        return {"context": {"slot": slot, "apiVersion": "2.0.0"}, "value": value}
-
-
-METHODS = frozenset(name for name in vars(Methods) if not name.startswith("_"))
 
 
 def application(bank: Bank, middlewares: Sequence[Middleware] = ()) -> web.Application:
     """Return the node's web application: JSON-RPC, single or batch, by POST to `/`; `GET /health` answers `ok`."""
 
     async def post(request: web.Request) -> web.Response:
-        try:
-            body = json.loads(await request.read())
-        except ValueError:
-            return web.json_response(_error(None, {"code": -32700, "message": "Parse error"}))
-        loopback = _is_loopback(request.remote)
-        if isinstance(body, list):
-            if not body:
-                return web.json_response(_error(None, {"code": -32600, "message": "Invalid request"}))
-            return web.json_response([_answer(bank, call, loopback) for call in body])
-        return web.json_response(_answer(bank, body, loopback))
+        return web.json_response(respond(bank, await request.read(), loopback=_is_loopback(request.remote)))
 
     async def health(_request: web.Request) -> web.Response:
         return web.Response(text="ok")
@@ -279,7 +33,24 @@ def application(bank: Bank, middlewares: Sequence[Middleware] = ()) -> web.Appli
     return app
 
 
-def _answer(bank: Bank, call: Any, loopback: bool) -> dict[str, Any]:
+def respond(bank: Bank, body: bytes, *, loopback: bool) -> Any:
+    """Return the answer, ready for JSON, to the call or batch of calls in `body`. `loopback` permits airdrops.
+
+    Every failure is told in the answer; nothing is raised.
+    """
+    try:
+        calls = json.loads(body)
+    except ValueError:
+        return _error(None, {"code": -32700, "message": "Parse error"})
+    if not isinstance(calls, list):
+        return answer(bank, calls, loopback=loopback)
+    if not calls:
+        return _error(None, {"code": -32600, "message": "Invalid request"})
+    return [answer(bank, call, loopback=loopback) for call in calls]
+
+
+def answer(bank: Bank, call: Any, *, loopback: bool) -> dict[str, Any]:
+    """Return the answer to one call. `loopback` permits airdrops."""
     if not isinstance(call, dict) or call.get("jsonrpc") != "2.0" or not isinstance(call.get("method"), str):
         return _error(None, {"code": -32600, "message": "Invalid request"})
     name, params, number = call["method"], call.get("params") or [], call.get("id")
@@ -300,77 +71,6 @@ def _answer(bank: Bank, call: Any, loopback: bool) -> dict[str, Any]:
 
 def _error(number: Any, body: dict[str, Any]) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "error": body, "id": number}
-
-
-def _commitment(options: _Options) -> str:
-    level = (options or {}).get("commitment") or "finalized"
-    if level not in DEPTH:
-        raise invalid(f"Invalid params: unknown commitment {level!r}")
-    return level
-
-
-def _confirmed_at_least(options: dict[str, Any]) -> str:
-    level = _commitment(options)
-    if level == "processed":
-        raise invalid("Method does not support commitment below `confirmed`")
-    return level
-
-
-def _reached(depth: int) -> str:
-    return next(name for name, needed in sorted(DEPTH.items(), key=lambda item: -item[1]) if depth >= needed)
-
-
-def _at_most(values: Any, limit: int) -> None:
-    if not isinstance(values, list):
-        raise invalid("Invalid params: expected an array")
-    if len(values) > limit:
-        raise invalid(f"Too many inputs provided; max {limit}")
-
-
-def _verify(transaction: VersionedTransaction) -> None:
-    if not all(transaction.verify_with_results()):
-        raise RpcError(-32003, "Transaction signature verification failure")
-
-
-def _simulation(err: Any, outcome: Execution | None = None) -> dict[str, Any]:
-    return {
-        "err": err,
-        "logs": outcome.logs if outcome else [],
-        "accounts": None,
-        "unitsConsumed": outcome.compute_units if outcome else 0,
-        "returnData": outcome.return_data if outcome else None,
-        "innerInstructions": None,
-    }
-
-
-def _meta(entry: Entry) -> dict[str, Any]:
-    detail = entry.detail
-    return {
-        "err": entry.err,
-        "status": {"Ok": None} if entry.err is None else {"Err": entry.err},
-        "fee": entry.fee_lamports,
-        "preBalances": detail["preBalances"],
-        "postBalances": detail["postBalances"],
-        "innerInstructions": detail["innerInstructions"],
-        "logMessages": detail["logs"],
-        "preTokenBalances": [],
-        "postTokenBalances": [],
-        "rewards": [],
-        "loadedAddresses": {"writable": [], "readonly": []},
-        "computeUnitsConsumed": entry.compute_units,
-    } | ({"returnData": detail["returnData"]} if detail["returnData"] else {})
-
-
-def _filter(form: dict[str, Any]) -> Callable[[bytes], bool]:
-    if "dataSize" in form:
-        size = form["dataSize"]
-        return lambda data: len(data) == size
-    if "memcmp" in form:
-        wanted, offset = form["memcmp"]["bytes"], form["memcmp"]["offset"]
-        encoding = form["memcmp"].get("encoding", "base58")
-        needle = bytes(wanted) if isinstance(wanted, list) else (b64decode(wanted) if encoding == "base64" else b58decode(wanted))
-        return lambda data: data[offset : offset + len(needle)] == needle
-    raise invalid(f"Invalid params: unknown filter {sorted(form)}")
 
 
 def _is_loopback(remote: str | None) -> bool:

@@ -6,7 +6,6 @@ import base64
 import binascii
 from typing import Any
 
-from solders.message import MessageV0
 from solders.transaction import VersionedTransaction
 
 PACKET_BYTES = 1232
@@ -95,46 +94,6 @@ def account_json(account: Any, options: dict[str, Any]) -> dict[str, Any] | None
         "space": len(data),
         "data": form,
     }
-
-
-def transaction_json(raw: bytes, encoding: str) -> Any:
-    """Return a stored transaction as `base64`, `base58` or `json`. Raises `RpcError` (-32602) for another encoding."""
-    if encoding == "base64":
-        return [base64.b64encode(raw).decode(), "base64"]
-    if encoding == "base58":
-        return [b58encode(raw), "base58"]
-    if encoding != "json":
-        raise invalid(f"unsupported transaction encoding: {encoding}. Supported encodings: base64, base58, json")
-    transaction = VersionedTransaction.from_bytes(raw)
-    message = transaction.message
-    form: dict[str, Any] = {
-        "header": {
-            "numRequiredSignatures": message.header.num_required_signatures,
-            "numReadonlySignedAccounts": message.header.num_readonly_signed_accounts,
-            "numReadonlyUnsignedAccounts": message.header.num_readonly_unsigned_accounts,
-        },
-        "accountKeys": [str(key) for key in message.account_keys],
-        "recentBlockhash": str(message.recent_blockhash),
-        "instructions": [
-            {
-                "programIdIndex": i.program_id_index,
-                "accounts": list(i.accounts),
-                "data": b58encode(bytes(i.data)),
-                "stackHeight": 1,
-            }
-            for i in message.instructions
-        ],
-    }
-    if isinstance(message, MessageV0):
-        form["addressTableLookups"] = [
-            {
-                "accountKey": str(t.account_key),
-                "writableIndexes": list(t.writable_indexes),
-                "readonlyIndexes": list(t.readonly_indexes),
-            }
-            for t in message.address_table_lookups
-        ]
-    return {"signatures": [str(s) for s in transaction.signatures], "message": form}
 
 
 def inner_instructions_json(groups: list[list[Any]]) -> list[dict[str, Any]]:
