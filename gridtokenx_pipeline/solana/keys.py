@@ -65,22 +65,22 @@ def role_key(settings: Settings, role: Role) -> Keypair:
         role = "submitter"
     key = _key(settings, role)
     for other in _APART.get(role, ()):
-        if (others := _known(settings, other)) is not None and key.pubkey() == others.pubkey():
+        if (others := known_key(settings, other)) is not None and key.pubkey() == others.pubkey():
             raise KeyFileError(f"{role} and {other} have the same key {key.pubkey()}; they must differ")
     return key
+
+
+def known_key(settings: Settings, role: Role) -> Keypair | None:
+    """Return the key of `role`, or `None` where there is none yet. Raises `KeyFileError` for one that cannot be used."""
+    if os.environ.get(VARIABLES[role], "").strip() or _file(settings, role).exists():
+        return _key(settings, role)
+    return None
 
 
 def _key(settings: Settings, role: Role) -> Keypair:
     if text := os.environ.get(VARIABLES[role], "").strip():
         return _given(VARIABLES[role], text)
     return load(settings.authority_key) if role == "authority" else load_or_create(_file(settings, role))
-
-
-def _known(settings: Settings, role: Role) -> Keypair | None:
-    """The key of `role`, or `None` where there is none yet."""
-    if os.environ.get(VARIABLES[role], "").strip() or _file(settings, role).exists():
-        return _key(settings, role)
-    return None
 
 
 def _file(settings: Settings, role: Role) -> Path:

@@ -87,7 +87,8 @@ def test_a_key_may_come_from_the_environment_as_path_or_array(settings, tmp_path
     monkeypatch.setenv("GRIDTOKENX_CERTIFIER_KEY", f" {list(bytes(told))}")
     assert role_key(settings, "submitter").pubkey() == filed.pubkey()
     assert role_key(settings, "certifier").pubkey() == told.pubkey()
-    assert not settings.submitter_key.exists() and not settings.certifier_key.exists()
+    assert not settings.submitter_key.exists()
+    assert not settings.certifier_key.exists()
 
 
 def test_a_wrong_key_in_the_environment_is_not_quoted(settings, monkeypatch):
@@ -95,7 +96,8 @@ def test_a_wrong_key_in_the_environment_is_not_quoted(settings, monkeypatch):
     monkeypatch.setenv("GRIDTOKENX_FEE_PAYER_KEY", str(list(bytes(secret))[:63]))
     with pytest.raises(KeyFileError, match="GRIDTOKENX_FEE_PAYER_KEY: not a keypair") as caught:
         role_key(settings, "fee_payer")
-    assert caught.value.__cause__ is None and caught.value.__suppress_context__
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
     assert str(list(bytes(secret))[:3])[1:-1] not in str(caught.value)
 
 
