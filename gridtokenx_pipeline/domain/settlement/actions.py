@@ -13,7 +13,7 @@ from ..market.positions import NET_CHANNELS
 from .endings import endings, retirements
 from .kinds import EXECUTE_TRADE, MEMO, MINT_GRID, MINT_REC, RECORD_BATCH, SUBMIT_ENERGY_READING
 from .plan import CERTIFICATE, ENERGY_READING, TRADE, SettlementInputError
-from .rows import PLACE, WINDOW, Asked, action_rows, in_order
+from .rows import PLACE, WINDOW, Asked, Newest, action_rows, in_order, told_window
 
 MEMO_PROFILE = "memo"
 
@@ -22,7 +22,7 @@ _TRADE: _Schema = dict.fromkeys(("trade_id", "seller_meter_id", "buyer_meter_id"
     ("energy_wh", "price_micro_per_kwh", "amount_micro"), pl.Int64
 )
 _READING: _Schema = {"version": pl.Int32} | {f"{channel}_wh": pl.Int64 for channel in NET_CHANNELS}
-_CERTIFICATE: _Schema = {"meter_id": pl.String, "energy_wh": pl.Int64}
+_CERTIFICATE: _Schema = {"meter_id": pl.String, "energy_wh": pl.Int64, "version": pl.Int32}
 
 
 def actions_of(
@@ -33,6 +33,7 @@ def actions_of(
     events: pl.DataFrame,
     *,
     profile: str,
+    newest: Newest | None = None,
 ) -> pl.DataFrame:
     """Return the actions (`contracts.settlement.ACTIONS`, waiting, in the order of sending) of `batches`, nothing netted.
 
@@ -47,6 +48,10 @@ def actions_of(
     - `mint_rec` for each bundle, without the certificates that ended in the same interval and version, such as those that its
       producer claimed; `retire_rec` for each event that ended certificates of other batches. What people decide is no batch's:
       see `late_retirements`.
+
+    `newest` is the start of each meter's last interval of which a reading was submitted. The chain refuses what is older than it
+    remembers, so what a correction mints and retires is told under that interval. It may be another the next time: rows are made
+    once and kept. Without it, corrections are told under their own intervals.
 
     Under the profile `memo` each batch is one `memo`. Nothing is asked for with an energy of 0 but readings.
 
@@ -76,8 +81,8 @@ def actions_of(
             action_rows(RECORD_BATCH, _roots(owed)),
             action_rows(MINT_GRID, _sold(trades)),
             action_rows(EXECUTE_TRADE, _traded(trades)),
-            action_rows(MINT_REC, _certified(certificates, at_once)),
-            retirements(ended.join(at_once, on="event_id", how="anti")),
+            action_rows(MINT_REC, _certified(certificates, at_once, newest)),
+            retirements(ended.join(at_once, on="event_id", how="anti"), newest),
         ]
     )
 
@@ -134,7 +139,7 @@ def _traded(trades: pl.DataFrame) -> Iterator[Asked]:
         yield Asked(_place(row), row["trade_id"], {name: row[name] for name in (*_TRADE, "duration_s")})
 
 
-def _certified(certificates: pl.DataFrame, ended: pl.DataFrame) -> Iterator[Asked]:
+def _certified(certificates: pl.DataFrame, ended: pl.DataFrame, newest: Newest | None) -> Iterator[Asked]:
     """Each bundle's certificates, without those that `ended` with its issue."""
     gone = ended.group_by("bundle_id").agg(gone_wh=pl.col("energy_wh").sum())
     left = (
@@ -143,7 +148,7 @@ def _certified(certificates: pl.DataFrame, ended: pl.DataFrame) -> Iterator[Aske
         .filter(pl.col("energy_wh") > 0)
     )
     for row in left.iter_rows(named=True):
-        window = iso(row["window_start"])
         taken = {name: row[name] for name in ("meter_id", "energy_wh", "duration_s")}
-        windows = {"first_window": window, "last_window": window}
+        last = told_window(row, "window_start", newest)
+        windows = {"first_window": iso(row["window_start"]), "last_window": iso(last)}
         yield Asked(_place(row), row["natural_key"], {"bundle_id": row["natural_key"]} | taken | windows)

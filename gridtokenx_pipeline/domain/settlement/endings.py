@@ -11,7 +11,7 @@ from ..certificates.names import iso_text
 from ..ids import iso
 from .kinds import RETIRE_REC
 from .plan import SettlementInputError, batch_id
-from .rows import Asked, action_rows, in_order
+from .rows import Asked, Newest, action_rows, in_order, told_window
 
 _ENDS = (CANCELLED, CLAIMED, EXPIRED, RETIRED, WITHDRAWN)
 _HAPPENED = ["zone", "interval_start", "version"]
@@ -60,17 +60,19 @@ def endings(events: pl.DataFrame, bundles: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def retirements(ended: pl.DataFrame) -> pl.DataFrame:
+def retirements(ended: pl.DataFrame, newest: Newest | None = None) -> pl.DataFrame:
     """Return one `retire_rec` (ACTIONS) for each row of `endings`, of its event's id, in its interval's batch."""
-    return action_rows(RETIRE_REC, _asked(ended.with_columns(key="event_id")))
+    return action_rows(RETIRE_REC, _asked(ended.with_columns(key="event_id"), newest))
 
 
-def late_retirements(events: pl.DataFrame, bundles: pl.DataFrame, batches: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
+def late_retirements(
+    events: pl.DataFrame, bundles: pl.DataFrame, batches: pl.DataFrame, actions: pl.DataFrame, *, newest: Newest | None = None
+) -> pl.DataFrame:
     """Return `retire_rec` (ACTIONS) for what no batch retires: what people decided, and corrections that settle nothing else.
 
     `events` are all EVENTS of some intervals that stand (`certificates.stands`), `bundles` theirs, `batches` the BATCHES of these
-    intervals and `actions` the ACTIONS that were made for them. With netting, events of bundles whose certificates are not
-    minted yet have to be left out until they are.
+    intervals and `actions` the ACTIONS that were made for them; `newest` is as in `actions_of`. With netting, events of bundles
+    whose certificates are not minted yet have to be left out until they are.
 
     A decision may be about thousands of certificates of one meter, and the chain remembers some 100 acts of a meter. So there is
     one action for each producer and interval in which it happened (and version, of corrections), in the interval's batch, whether
@@ -105,10 +107,10 @@ def late_retirements(events: pl.DataFrame, bundles: pl.DataFrame, batches: pl.Da
         raise SettlementInputError(f"{over['key'][0]} retires {-over['energy_wh'][0]} Wh more than ended")
     again = pl.when(pl.col("made") > 0).then(pl.format("#{}", pl.col("made") + 1)).otherwise(pl.lit(""))
     due = left.filter(pl.col("energy_wh") > 0).with_columns(key=pl.concat_str("key", again))
-    return in_order([action_rows(RETIRE_REC, _asked(due))])
+    return in_order([action_rows(RETIRE_REC, _asked(due, newest))])
 
 
-def _asked(ended: pl.DataFrame) -> Iterator[Asked]:
+def _asked(ended: pl.DataFrame, newest: Newest | None) -> Iterator[Asked]:
     for row in ended.iter_rows(named=True):
         zone, start = row["zone"], row["interval_start"]
         yield Asked(
@@ -118,7 +120,7 @@ def _asked(ended: pl.DataFrame) -> Iterator[Asked]:
                 "retirement_id": row["key"],
                 "meter_id": row["meter_id"],
                 "energy_wh": row["energy_wh"],
-                "window": iso(start),
+                "window": iso(told_window(row, "interval_start", newest)),
                 "duration_s": row["duration_s"],
             },
         )

@@ -18,9 +18,9 @@ from .rows import Asked, action_rows, in_order
 
 NETTED_KINDS = (MINT_GRID, EXECUTE_TRADE, MINT_REC, RETIRE_REC)
 
-_ARGUMENTS = dict.fromkeys(("meter_id", "seller_meter_id", "buyer_meter_id"), pl.String) | dict.fromkeys(
-    ("energy_wh", "amount_micro", "duration_s"), pl.Int64
-)
+_ARGUMENTS = dict.fromkeys(
+    ("meter_id", "seller_meter_id", "buyer_meter_id", "first_window", "last_window", "window"), pl.String
+) | dict.fromkeys(("energy_wh", "amount_micro", "duration_s"), pl.Int64)
 _SUMS = ("energy_wh", "amount_micro", "certified_wh")
 
 
@@ -100,7 +100,7 @@ def net(
 
 
 def _by_meter(due: pl.DataFrame) -> pl.DataFrame:
-    """What the actions sum to for each meter, and the first and last intervals in which they are of its own."""
+    """What the actions sum to for each meter, the last interval in which it sold, and those its certificates are told under."""
     values = due.with_columns(pl.col("arguments").str.json_decode(pl.Struct(_ARGUMENTS))).unnest("arguments")
     energy, amount = pl.col("energy_wh"), pl.col("amount_micro")
     none = pl.lit(0, dtype=pl.Int64)
@@ -116,8 +116,16 @@ def _by_meter(due: pl.DataFrame) -> pl.DataFrame:
             sold="window_start",
         ),
         trades.select("duration_s", meter_id="buyer_meter_id", energy_wh=energy, amount_micro=-amount, certified_wh=none),
-        minted.select("duration_s", "meter_id", energy_wh=none, amount_micro=none, certified_wh=energy, minted="window_start"),
-        retired.select("duration_s", "meter_id", energy_wh=none, amount_micro=none, certified_wh=-energy, retired="window_start"),
+        minted.select(
+            "duration_s",
+            "meter_id",
+            energy_wh=none,
+            amount_micro=none,
+            certified_wh=energy,
+            first_minted="first_window",
+            last_minted="last_window",
+        ),
+        retired.select("duration_s", "meter_id", energy_wh=none, amount_micro=none, certified_wh=-energy, retired="window"),
     ]
     return (
         pl.concat(parts, how="diagonal")
@@ -127,8 +135,9 @@ def _by_meter(due: pl.DataFrame) -> pl.DataFrame:
             pl.col("duration_s").max(),
             pl.col("sold").max(),
             pl.col("retired").max(),
-            first_minted=pl.col("minted").min(),
-            last_minted=pl.col("minted").max(),
+            # texts of UTC moments, which sort as these do
+            pl.col("first_minted").min(),
+            pl.col("last_minted").max(),
         )
         .sort("meter_id")
     )
@@ -160,7 +169,7 @@ def _positions(place: _Place, rows: list[dict[str, Any]], period_end: dt.datetim
 def _certified(place: _Place, rows: list[dict[str, Any]]) -> Iterator[Asked]:
     for row in rows:
         if row["certified_wh"] > 0:
-            windows = {"first_window": iso(row["first_minted"]), "last_window": iso(row["last_minted"])}
+            windows = {"first_window": row["first_minted"], "last_window": row["last_minted"]}
             name = f"{row['meter_id']}@{place[0]}"
             yield _asked(place, row, bundle_id=name, energy_wh=row["certified_wh"], **windows)
 
@@ -169,4 +178,4 @@ def _retired(place: _Place, rows: list[dict[str, Any]]) -> Iterator[Asked]:
     for row in rows:
         if row["certified_wh"] < 0:
             name = f"{row['meter_id']}@{place[0]}"
-            yield _asked(place, row, retirement_id=name, energy_wh=-row["certified_wh"], window=iso(row["retired"]))
+            yield _asked(place, row, retirement_id=name, energy_wh=-row["certified_wh"], window=row["retired"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import datetime as dt
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -17,6 +18,7 @@ from .plan import canonical_json
 WAITING = "waiting"
 WINDOW = ["zone", "window_start"]
 PLACE = ["batch_id", *WINDOW]
+Newest = Mapping[str, dt.datetime]
 
 
 class Asked(NamedTuple):
@@ -50,6 +52,15 @@ def action_rows(kind: str, asked: Iterable[Asked]) -> pl.DataFrame:
         ],
         tables.ACTIONS.frame_schema(),
     )
+
+
+def told_window(row: Mapping[str, Any], start: str, newest: Newest | None) -> dt.datetime:
+    """Return the interval that an act of a meter is told under: its own (`start`), and a correction's the meter's newest.
+
+    The chain remembers some 100 acts of a meter and refuses what is older than these.
+    """
+    own: dt.datetime = row[start]
+    return max(own, (newest or {}).get(row["meter_id"], own)) if row["version"] > 1 else own
 
 
 def in_order(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:

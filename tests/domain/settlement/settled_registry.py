@@ -31,6 +31,7 @@ class Settled:
     batches: pl.DataFrame = field(default_factory=settlement.BATCHES.empty)
     actions: pl.DataFrame = field(default_factory=settlement.ACTIONS.empty)
     late: pl.DataFrame = field(default_factory=settlement.ACTIONS.empty)
+    newest: dict[str, dt.datetime] = field(default_factory=dict)
 
     def settle(self, energy: pl.DataFrame, numbers: range) -> None:
         """Clear, certify and settle intervals for the first time."""
@@ -88,11 +89,12 @@ class Settled:
     def _actions(self, batches: pl.DataFrame) -> pl.DataFrame:
         intervals = interval_rows([(n, v, "settled") for n, v in self.registry.states])
         tables = self.items, batches, intervals, self.registry.bundles, self.registry.events
-        return actions_of(*tables, profile="gridtokenx")
+        return actions_of(*tables, profile="gridtokenx", newest=self.newest)
 
     def retire_late(self) -> None:
         """Retire what no batch retires."""
-        made = late_retirements(self.standing, self.registry.bundles, self.batches, pl.concat([self.actions, self.late]))
+        actions = pl.concat([self.actions, self.late])
+        made = late_retirements(self.standing, self.registry.bundles, self.batches, actions, newest=self.newest)
         self.late = pl.concat([self.late, made])
 
 

@@ -19,6 +19,7 @@ from gridtokenx_pipeline.domain.settlement import (
     actions_of,
     batch_id,
     late_retirements,
+    net,
     parse_memo,
     plan,
     stage_of,
@@ -263,13 +264,35 @@ def test_what_was_retired_is_not_retired_again():
         late_retirements(*given, too_much)
 
 
+def test_corrections_are_told_under_an_interval_that_the_chain_remembers():
+    """A first version is told under its own, whatever came since; a correction too, while its meter has no newer one."""
+    rows = [meter("M1", generation=60, columns={"quality_flags": 9}), meter("M2", generation=80), meter("M3", generation=30)]
+    campus = settled(*rows)
+    now = energy_rows([meter("M1", generation=60), meter("M2", generation=50), meter("M3", generation=35)])
+    campus.newest = {"M1": NOW, "M2": NOW, "M3": START - STEP}
+    campus.correct(now, range(1), 2)
+    told = "2026-11-22T20:50:00Z"
+    minted = arguments(campus.actions, "mint_rec").values()
+    assert sorted((v["meter_id"], v["energy_wh"], v["first_window"], v["last_window"]) for v in minted) == [
+        ("M1", 60, FIRST, told), ("M2", 80, FIRST, FIRST), ("M3", 5, FIRST, FIRST), ("M3", 30, FIRST, FIRST),
+    ]  # fmt: skip
+    assert [(v["meter_id"], v["window"]) for v in arguments(campus.actions, "retire_rec").values()] == [("M2", told)]
+    assert set(campus.actions.filter(kind="retire_rec")["window_start"]) == {START}
+    period = {"zone": ZONE, "period_start": START, "period_end": START + 12 * STEP}
+    made = net(campus.batches, campus.actions, **period, number=1).actions
+    windows = {v["meter_id"]: (v["first_window"], v["last_window"]) for v in arguments(made, "mint_rec").values()}
+    assert windows == {"M1": (FIRST, told), "M2": (FIRST, FIRST), "M3": (FIRST, FIRST)}
+
+
 def test_a_correction_without_a_batch_is_retired_besides():
     """Where nothing of the market differs, and no certificate is new, a correction has no leaf."""
     campus = settled(meter("M1", generation=100))
     energy = energy_rows([meter("M1", generation=60)])
     campus.registry.run(energy, range(1), campus.trades, version=2)
     assert campus.batches["version"].to_list() == [1]
+    campus.newest = {"M1": NOW}
     campus.retire_late()
+    assert {value["window"] for value in arguments(campus.late, "retire_rec").values()} == {"2026-11-22T20:50:00Z"}
     assert [(key, value["energy_wh"]) for key, value in arguments(campus.late, "retire_rec").items()] == [(f"M1@{FIRST}/v2", 40)]
     assert certified(campus.actions, campus.late) == campus.live == {"M1": 60}
 
