@@ -8,6 +8,7 @@ from .once import compare_deeds
 from .proof import Proof, prove
 from .roots import compare_memos, compare_roots
 from .standing import Expected, compare_balances, compare_supply, compare_transactions
+from .verify import Rules, verify, verify_window
 from .whole import OWN_PROFILE, compare_actions, compared_twice
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Known",
     "NotReadable",
     "Proof",
+    "Rules",
     "ahead",
     "compare_actions",
     "compare_balances",
@@ -33,5 +35,7 @@ __all__ = [
     "merged",
     "of_kinds",
     "prove",
+    "verify",
+    "verify_window",
     "wallets_on_chain",
 ]

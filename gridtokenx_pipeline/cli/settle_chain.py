@@ -1,0 +1,94 @@
+"""What the commands about settlement on chain share: who pays, the rules, a reader of the chain, known failures."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from solders.pubkey import Pubkey
+
+    from gridtokenx_pipeline.config import Settings
+    from gridtokenx_pipeline.solana.audit import Chain, Rules
+
+PAYING = ("fee_payer", "submitter")
+"""Roles whose balance has to last: the certifier signs and pays for nothing."""
+
+
+def addresses(settings: Settings) -> dict[str, Pubkey]:
+    """Return the public keys of fee payer, submitter and certifier, those that there are. Nothing is made."""
+    from gridtokenx_pipeline.solana.keys import Role, known_key
+
+    roles: tuple[Role, ...] = ("fee_payer", "submitter", "certifier")
+    found = {role: known_key(settings, role) for role in roles}
+    return {role: key.pubkey() for role, key in found.items() if key is not None}
+
+
+def payers(settings: Settings) -> dict[str, Pubkey]:
+    """Return the public keys of who pays under the configured profile."""
+    known = addresses(settings)
+    paying = PAYING if settings.settlement.profile != "memo" else PAYING[:1]
+    return {role: key for role, key in known.items() if role in paying}
+
+
+def rules(settings: Settings) -> Rules:
+    """Return what the settings expect of the chain."""
+    from gridtokenx_pipeline.solana.audit import Rules
+
+    chosen = settings.settlement
+    within = dt.timedelta(minutes=chosen.finalized_within_min)
+    return Rules(chosen.profile, payers(settings), chosen.min_balance_lamports, within)
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings, *, patience_s: float = 60.0) -> AsyncIterator[Chain]:
+    """Yield a reader of the configured chain."""
+    from gridtokenx_pipeline.solana.audit import Chain
+    from gridtokenx_pipeline.solana.client import RpcPool
+    from gridtokenx_pipeline.solana.setup.cluster import ids_of
+
+    async with RpcPool(settings.rpc_urls, patience_s=patience_s) as rpc:
+        yield Chain(rpc, ids_of(settings))
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """End the command with one line and exit code 1 for what a chain, a key file or a setup may say."""
+    from gridtokenx_pipeline.solana.audit import NotReadable
+    from gridtokenx_pipeline.solana.client import RpcRefused, RpcUnavailable
+    from gridtokenx_pipeline.solana.funding import PayerNotFunded
+    from gridtokenx_pipeline.solana.keys import KeyFileError
+    from gridtokenx_pipeline.solana.setup import ClusterMismatch, SetupFailed, SetupNeeded
+
+    known = (RpcRefused, RpcUnavailable, NotReadable, PayerNotFunded, KeyFileError, ClusterMismatch, SetupFailed, SetupNeeded)
+    try:
+        yield
+    except known as error:
+        end(str(error))
+
+
+def end(text: str, code: int = 1) -> Any:
+    """Say `text` on standard error and end with `code`."""
+    typer.echo(f"gridtokenx: {text}", err=True)
+    raise typer.Exit(code)
+
+
+def sol(lamports: int) -> str:
+    """Return lamports as SOL, exactly."""
+    return f"{lamports // 10**9}.{lamports % 10**9:09d} SOL"
+
+
+@contextlib.contextmanager
+def bar(*, shown: bool) -> Iterator[Callable[[int, int, str], None]]:
+    """Yield a progress bar on standard error, told of done, total and what; nothing is shown where output is for a program."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as progress:
+        task = progress.add_task("comparing", total=None)
+        yield lambda done, total, what: progress.update(task, completed=done, total=total, description=f"comparing {what}")
