@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from operator import itemgetter
 
 import polars as pl
 
 from ..certificates import PIPELINE
+from ..certificates.names import iso_text
 from ..ids import iso
 from ..market.positions import NET_CHANNELS
 from .endings import endings, retirements
@@ -16,6 +17,8 @@ from .plan import CERTIFICATE, ENERGY_READING, TRADE, SettlementInputError
 from .rows import PLACE, WINDOW, Asked, Newest, action_rows, in_order, told_window
 
 MEMO_PROFILE = "memo"
+
+_place = itemgetter(*PLACE)
 
 _Schema = dict[str, type[pl.DataType]]
 _TRADE: _Schema = dict.fromkeys(("trade_id", "seller_meter_id", "buyer_meter_id"), pl.String) | dict.fromkeys(
@@ -88,13 +91,9 @@ def actions_of(
 
 
 def _decoded(items: pl.DataFrame, kind: str, schema: _Schema) -> pl.DataFrame:
-    """Items of a kind with these values of their payloads."""
+    """Items of a kind with these values of their payloads, and their interval as text."""
     payload = pl.col("payload").str.json_decode(pl.Struct(schema))
-    return items.filter(pl.col("kind") == kind).with_columns(payload).unnest("payload")
-
-
-def _place(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in PLACE)
+    return items.filter(pl.col("kind") == kind).with_columns(payload, window=iso_text("window_start")).unnest("payload")
 
 
 def _first_readings(items: pl.DataFrame, owed: pl.DataFrame) -> pl.DataFrame:
@@ -110,7 +109,7 @@ def _readings(readings: pl.DataFrame) -> Iterator[Asked]:
         meter = row["natural_key"]
         yield Asked(
             _place(row),
-            f"{meter}@{iso(row['window_start'])}",
+            f"{meter}@{row['window']}",
             {
                 "meter_id": meter,
                 "produced_wh": row["generation_wh"] + row["discharge_wh"],
@@ -128,10 +127,10 @@ def _roots(owed: pl.DataFrame) -> Iterator[Asked]:
 
 
 def _sold(trades: pl.DataFrame) -> Iterator[Asked]:
-    sold = trades.group_by(*PLACE, "duration_s", meter_id="seller_meter_id").agg(pl.col("energy_wh").sum())
+    sold = trades.group_by(*PLACE, "window", "duration_s", meter_id="seller_meter_id").agg(pl.col("energy_wh").sum())
     for row in sold.iter_rows(named=True):
         taken = {name: row[name] for name in ("meter_id", "energy_wh", "duration_s")}
-        yield Asked(_place(row), f"{row['meter_id']}@{iso(row['window_start'])}", taken)
+        yield Asked(_place(row), f"{row['meter_id']}@{row['window']}", taken)
 
 
 def _traded(trades: pl.DataFrame) -> Iterator[Asked]:
@@ -150,5 +149,5 @@ def _certified(certificates: pl.DataFrame, ended: pl.DataFrame, newest: Newest |
     for row in left.iter_rows(named=True):
         taken = {name: row[name] for name in ("meter_id", "energy_wh", "duration_s")}
         last = told_window(row, "window_start", newest)
-        windows = {"first_window": iso(row["window_start"]), "last_window": iso(last)}
+        windows = {"first_window": row["window"], "last_window": iso(last)}
         yield Asked(_place(row), row["natural_key"], {"bundle_id": row["natural_key"]} | taken | windows)

@@ -80,10 +80,11 @@ def late_retirements(
 
     Raises `SettlementInputError` where more was retired than ended, and for an event of no bundle.
     """
-    batched = events.filter(pl.col("actor") == PIPELINE).join(
-        batches.select("zone", "version", interval_start="window_start"), on=_HAPPENED, how="semi"
-    )
-    late = endings(events, bundles).join(batched, on="event_id", how="anti")
+    pipeline = events.filter(pl.col("actor") == PIPELINE)
+    batched = pipeline.join(batches.select("zone", "version", interval_start="window_start"), on=_HAPPENED, how="semi")
+    # What ended with its issue was never minted, whichever intervals the batches are of.
+    at_once = pipeline.join(bundles, on=["bundle_id", "interval_start", "version"], how="semi")
+    late = endings(events, bundles).join(pl.concat([batched, at_once]), on="event_id", how="anti")
     correction = pl.when(pl.col("version") > 1).then(pl.format("/v{}", "version")).otherwise(pl.lit(""))
     ended = (
         late.group_by(*_HAPPENED, "meter_id")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import polars as pl
 from gridtokenx_pipeline.contracts import settlement as tables
 
 from ..frames import frame_of_rows
-from ..id_columns import derived_id_column, json_texts
+from ..id_columns import derived_id_column
 from .kinds import stage_of
 from .plan import canonical_json
 
@@ -19,6 +20,9 @@ WAITING = "waiting"
 WINDOW = ["zone", "window_start"]
 PLACE = ["batch_id", *WINDOW]
 Newest = Mapping[str, dt.datetime]
+
+# One call for all texts: a line feed separates them, which is escaped inside of one.
+_encode_lines = json.JSONEncoder(separators=("\n", ":")).encode
 
 
 class Asked(NamedTuple):
@@ -32,7 +36,8 @@ class Asked(NamedTuple):
 def action_rows(kind: str, asked: Iterable[Asked]) -> pl.DataFrame:
     """Return rows of `contracts.settlement.ACTIONS`, all of one kind and waiting."""
     listed = list(asked)
-    keys = pl.Series("key", [f"[{k},{n}]" for k, n in zip(*_encoded(kind, listed), strict=True)], dtype=pl.String)
+    names = _encode_lines([one.natural_key for one in listed])[1:-1].split("\n") if listed else []
+    keys = pl.Series("key", [f'["{kind}",{name}]' for name in names], dtype=pl.String)
     ids = derived_id_column("settlement_action", keys).to_list()
     return frame_of_rows(
         [
@@ -67,7 +72,3 @@ def in_order(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Return rows of ACTIONS in the order in which they are sent."""
     rows = pl.concat([tables.ACTIONS.empty(), *parts])
     return tables.ACTIONS.conform(rows.sort("stage", "window_start", "zone", "batch_id", "kind", "natural_key"))
-
-
-def _encoded(kind: str, listed: list[Asked]) -> tuple[list[str], list[str]]:
-    return json_texts([kind]) * len(listed), json_texts(one.natural_key for one in listed)

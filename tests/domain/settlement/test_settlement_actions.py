@@ -297,6 +297,15 @@ def test_a_correction_without_a_batch_is_retired_besides():
     assert certified(campus.actions, campus.late) == campus.live == {"M1": 60}
 
 
+def test_claims_of_other_intervals_are_not_retired():
+    """They come along with a withdrawal of their bundle."""
+    campus = settled(meter("M1", generation=100, load=70))
+    campus.decide(withdraw(campus.registry.holdings, Selection(owner="M1"), energy_wh=12, **ANA))
+    given = campus.standing, campus.registry.bundles, settlement.BATCHES.empty(), settlement.ACTIONS.empty()
+    assert late_retirements(*given).equals(campus.late)
+    assert certified(campus.actions, campus.late) == {"M1": 18} == campus.live
+
+
 def test_what_may_be_made_again_is_not_retired():
     campus = settled(meter("M1", generation=100))
     campus.registry.run(energy_rows([meter("M1", generation=60)]), range(1), campus.trades, version=2, settle=False)
