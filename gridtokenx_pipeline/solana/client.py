@@ -33,6 +33,7 @@ _TRANSIENT_MESSAGES = frozenset(
     }
 )
 _MAX_RETRY_AFTER_S = 60.0
+IN_PROCESS = "inprocess:"
 
 
 class RpcUnavailable(Exception):
@@ -52,15 +53,21 @@ class PreflightFailure(Exception):
 
 
 class RpcPool:
-    """`AsyncClient`s for `urls`, used one at a time; the next takes over where one fails. An async context manager."""
+    """`AsyncClient`s for `urls`, used one at a time; the next takes over where one fails. An async context manager.
+
+    The URL `inprocess:DIRECTORY` is the local node of that directory, run in this process and without HTTP (`node.inprocess`).
+    """
 
     def __init__(self, urls: Sequence[str], *, timeout_s: float = 10.0, patience_s: float = 60.0):
-        """`patience_s` bounds how long one call goes on over transient failures. Raises `ValueError` without any URL."""
+        """`patience_s` bounds how long one call goes on over transient failures. Raises `ValueError` without any URL.
+
+        An `inprocess:` URL raises it where it is malformed; its directory is opened by the first call.
+        """
         if not urls:
             raise ValueError("at least one RPC URL is needed")
         self.urls = tuple(urls)
         self._patience_s = patience_s
-        self._clients = [AsyncClient(url, timeout=timeout_s, max_transport_retries=0) for url in urls]
+        self._clients = [_client(url, timeout_s) for url in urls]
         self._not_before = [0.0] * len(urls)
         self._current = 0
         # Jitter spreads clients apart; it is no secret.
@@ -137,6 +144,17 @@ class RpcPool:
                 return self._busy(index, f"HTTP {status}", cause.response.headers.get("retry-after"))
             return RpcRefused(f"{self.urls[index]}: HTTP {status}")
         return RpcUnavailable(f"{self.urls[index]}: {type(cause).__name__}: {cause}")
+
+
+def _client(url: str, timeout_s: float) -> AsyncClient:
+    if not url.startswith(IN_PROCESS):
+        return AsyncClient(url, timeout=timeout_s, max_transport_retries=0)
+    from .node.inprocess import InProcessTransport  # aiohttp and the node, for those alone who run it
+
+    client = AsyncClient("http://in-process.invalid/", max_transport_retries=0)
+    # solana-py has no parameter for the transport. The session made above has opened nothing.
+    client._provider.session = httpx2.AsyncClient(transport=InProcessTransport(url))
+    return client
 
 
 def _rpc_failure(url: str, error: RPCException) -> Exception:

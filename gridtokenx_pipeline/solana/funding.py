@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from solana.rpc.commitment import Confirmed
 from solders.pubkey import Pubkey
 
-from .client import RpcPool
+from .client import IN_PROCESS, RpcPool
 
 FLOOR_LAMPORTS = 100_000_000
 TARGET_LAMPORTS = 10_000_000_000
@@ -22,7 +22,9 @@ class PayerNotFunded(Exception):
 
 
 def is_loopback(url: str) -> bool:
-    """Return whether `url` points at this machine."""
+    """Return whether `url` points at this machine, or into this process."""
+    if url.startswith(IN_PROCESS):
+        return True
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -35,7 +37,7 @@ async def ensure_funded(
 ) -> int:
     """Return the payer's balance in lamports once it is at least `floor_lamports`, airdropping up to `target_lamports`.
 
-    Airdrops only where every endpoint is on the loopback interface. Raises `PayerNotFunded`, and what `RpcPool.call` raises.
+    Airdrops only where every endpoint is on this machine. Raises `PayerNotFunded`, and what `RpcPool.call` raises.
     """
     balance = await _balance(rpc, payer)
     if balance >= floor_lamports:
