@@ -34,14 +34,18 @@ class Wallets:
         self._secret = secret
         self._own = dict(own or {})
         self._counts = Counter(self._own.values())
-        self._made: dict[str, Keypair] = {}
+        self._keys: dict[str, Keypair] = {}
+        self._addresses = dict(self._own)
 
     def __repr__(self) -> str:
         return f"Wallets({len(self._own)} of owners, others in custody)"
 
     def address(self, meter_id: str) -> Pubkey:
         """Return the wallet of `meter_id`."""
-        return self._own.get(meter_id) or self._custody(meter_id).pubkey()
+        # Kept, since solders derives a public key anew each time it is asked for one.
+        if meter_id not in self._addresses:
+            self._addresses[meter_id] = self._custody(meter_id).pubkey()
+        return self._addresses[meter_id]
 
     def key(self, meter_id: str) -> Keypair | None:
         """Return the key of the wallet of `meter_id`, or `None` where the wallet is the owner's own."""
@@ -52,10 +56,10 @@ class Wallets:
         return meter_id in self._own and self._counts[self._own[meter_id]] > 1
 
     def _custody(self, meter_id: str) -> Keypair:
-        if meter_id not in self._made:
+        if meter_id not in self._keys:
             seed = hmac.new(self._secret, f"wallet:{meter_id}".encode(), hashlib.sha256).digest()
-            self._made[meter_id] = Keypair.from_seed(seed)
-        return self._made[meter_id]
+            self._keys[meter_id] = Keypair.from_seed(seed)
+        return self._keys[meter_id]
 
 
 def wallets_of(settings: Settings) -> Wallets:

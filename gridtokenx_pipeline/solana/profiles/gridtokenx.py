@@ -55,6 +55,7 @@ class GridTokenXProfile:
         """`currency` is what trades are paid in; `ready` is called once, before the first actions."""
         self._programs, self._wallets = programs, wallets
         self._submitter, self._certifier = submitter, certifier
+        self._submits, self._certifies = submitter.pubkey(), certifier.pubkey()
         self._currency, self._ready = currency, ready
         self._setup: tuple[Cluster, MeterSetup] | None = None
         self._compose: Mapping[str, Callable[[Action], Instruction]] = {
@@ -105,7 +106,7 @@ class GridTokenXProfile:
                 refused[action.action_id] = Refusal(None, str(error))
                 continue
             if action.kind == kinds.RECORD_BATCH:
-                composed.append(Composed(memo_instruction(action.values["memo"], self._submitter.pubkey()), ()))
+                composed.append(Composed(memo_instruction(action.values["memo"], self._submits), ()))
             composed.append(Composed(instruction, (action,)))
         if refused:
             raise ActionsRefused(refused)
@@ -125,12 +126,12 @@ class GridTokenXProfile:
 
     def _readings(self, item: tuple[int, list[tuple[Action, Reading]]]) -> Composed:
         window, rows = item
-        submitter, readings = self._submitter.pubkey(), [reading for _, reading in rows]
+        submitter, readings = self._submits, [reading for _, reading in rows]
         instruction = self._programs.oracle.submit_energy_readings(submitter, window=window, readings=readings)
         return Composed(instruction, tuple(action for action, _ in rows))
 
     def _record_batch(self, action: Action) -> Instruction:
-        values, submitter = action.values, self._submitter.pubkey()
+        values, submitter = action.values, self._submits
         root, leaves = bytes.fromhex(values["root"]), values["leaves"]
         window = _window(action)
         return self._programs.oracle.record_batch(submitter, window=window, version=values["version"], leaves=leaves, root=root)
@@ -139,7 +140,7 @@ class GridTokenXProfile:
         # What was sold in a netted period is minted in the last interval in which the meter sold.
         window = _window(action, action.values.get("last_window"))
         return self._programs.energy_token.mint_grid(
-            self._submitter.pubkey(), **self._owned(action), window=window, energy_wh=action.values["energy_wh"]
+            self._submits, **self._owned(action), window=window, energy_wh=action.values["energy_wh"]
         )
 
     def _execute_trade(self, action: Action) -> Instruction:
@@ -148,7 +149,7 @@ class GridTokenXProfile:
         if (moved := (energy_wh * price + 500) // 1000) != amount:
             raise ValueError(f"{energy_wh} Wh at {price} micro per kWh move {moved} micro, but {amount} were settled")
         return self._programs.trading.execute_trade(
-            self._submitter.pubkey(),
+            self._submits,
             seller=self._wallets.address(values["seller_meter_id"]),
             buyer=self._wallets.address(values["buyer_meter_id"]),
             currency_mint=self._currency,
@@ -161,7 +162,7 @@ class GridTokenXProfile:
     def _settle_position(self, action: Action) -> Instruction:
         values = action.values
         return self._programs.trading.settle_position(
-            self._submitter.pubkey(),
+            self._submits,
             wallet=self._wallets.address(values["meter_id"]),
             currency_mint=self._currency,
             first_window=_window(action, values["first_window"]),
@@ -174,7 +175,7 @@ class GridTokenXProfile:
     def _mint_rec(self, action: Action) -> Instruction:
         values = action.values
         return self._programs.energy_token.mint_rec(
-            self._certifier.pubkey(),
+            self._certifies,
             **self._owned(action),
             bundle_id=identifier("bundle", values["bundle_id"]),
             first_window=_window(action, values["first_window"]),
@@ -185,7 +186,7 @@ class GridTokenXProfile:
     def _retire_rec(self, action: Action) -> Instruction:
         values = action.values
         return self._programs.energy_token.retire_for(
-            self._certifier.pubkey(),
+            self._certifies,
             **self._owned(action),
             retirement_id=identifier("retirement", values["retirement_id"]),
             window=_window(action, values["window"]),

@@ -21,6 +21,7 @@ Progress = Callable[[int, int], None]
 _PACKET_BYTES = 1232
 _LOCKS = 64
 _SIGNATURE_BYTES = 64
+_AT_ONCE = 100  # so that each of them is sent well within the life of its blockhash
 
 
 class SetupFailed(Exception):
@@ -103,7 +104,8 @@ async def land(
         for transactions in packed:
             if rehearse and transactions:
                 await landing.rehearse(transactions[0])
-            await landing.land(transactions, landed)
+            for start in range(0, len(transactions), _AT_ONCE):
+                await landing.land(transactions[start : start + _AT_ONCE], landed)
     except LandingFailed as error:
         raise SetupFailed(str(error)) from error
     return total

@@ -85,11 +85,13 @@ class MeterSetup:
         """`limits` as of `limits_wh`. `currency_authority` mints the currency that is missing; without it nobody does."""
         self._programs, self._ids, self._wallets = programs, programs.ids, wallets
         self._payer, self._submitter = payer, submitter
+        self._pays, self._submits = payer.pubkey(), submitter.pubkey()
         self._limits, self._statuses = limits, statuses or {}
         self._poll_s, self._progress = poll_s, progress
         self._contents = Contents(programs.ids)
         self._holdings = Holdings(cluster, wallets, payer.pubkey(), currency_authority, programs.ids)
         self._seen: set[Pubkey] = set()
+        self._settled: dict[str, Registered] = {}
 
     async def prepare(self, rpc: RpcPool, actions: Sequence[Action]) -> dict[str, Refusal]:
         """Set up what `actions` need; return which of them would be refused all the same, and why, by action id.
@@ -98,14 +100,21 @@ class MeterSetup:
         """
         needs = needs_of(actions)
         meters = sorted(needs.meters | {meter for meter, (status, _) in self._statuses.items() if status != MeterStatus.ACTIVE})
-        registered, absent, held = await asyncio.gather(
-            self._registered(rpc, meters), self._absent(rpc, needs), self._holdings.read(rpc, needs)
+        # The oracle's state moves with readings; of everything else it is enough to have seen that the meter is there.
+        read = {action.values["meter_id"] for action in actions if action.kind == kinds.SUBMIT_ENERGY_READING}
+        asked = [meter for meter in meters if meter in read or meter not in self._settled]
+        found, absent, held = await asyncio.gather(
+            self._registered(rpc, asked), self._absent(rpc, needs), self._holdings.read(rpc, needs)
         )
+        registered = {meter: found.get(meter) or self._settled[meter] for meter in meters}
         units = [self._meter(meter, registered[meter], needs, absent) for meter in meters]
         units += self._books_and_positions(needs, absent)
         units += self._holdings.units(needs, held)
         pages = sum(addresses.page_address(page * PAGE_WINDOWS, self._ids) in absent for page in needs.pages)
         await self._fund_and_land(rpc, [unit for unit in units if unit.instructions], pages)
+        self._settled |= {
+            meter: each for meter, each in found.items() if each.synced and each.change(self._statuses.get(meter)) is None
+        }
         return self._holdings.refusals(needs, held) | self._refusals(actions, registered)
 
     async def _registered(self, rpc: RpcPool, meters: Sequence[str]) -> dict[str, Registered]:
@@ -136,17 +145,17 @@ class MeterSetup:
 
     def _meter(self, meter: str, known: Registered, needs: Needs, absent: set[Pubkey]) -> Unit:
         """Return what registers a meter, brings its status up to date, and opens its ledger."""
-        programs, submitter, payer, unit = self._programs, self._submitter, self._payer.pubkey(), Unit()
+        programs, submitter, payer, unit = self._programs, self._submitter, self._pays, Unit()
         id_, change = identifier("meter", meter), known.change(self._statuses.get(meter))
         if known.entry is None:
             if meter not in needs.meters or meter not in self._limits:
                 return unit
             owner, limit = self._wallets.address(meter), self._limits[meter]
-            register = programs.registry.register_meter(submitter.pubkey(), meter_id=id_, owner=owner, limit_wh=limit)
+            register = programs.registry.register_meter(self._submits, meter_id=id_, owner=owner, limit_wh=limit)
             unit.add(register, submitter, submitter_makes=METER_BYTES)
         if change is not None:
             status, at = change
-            update = programs.registry.update_meter_status(submitter.pubkey(), meter_id=id_, status=status, changed_at=at)
+            update = programs.registry.update_meter_status(self._submits, meter_id=id_, status=status, changed_at=at)
             unit.add(update, submitter)
         if change is not None or not known.synced:
             made = STATE_BYTES if known.state is None else 0
@@ -162,9 +171,9 @@ class MeterSetup:
         for wallet in sorted(sellers | parties, key=bytes):
             unit = Unit()
             if wallet in sellers and addresses.book_address(wallet, self._ids) in absent:
-                unit.add(trading.open_book(submitter.pubkey(), seller=wallet), submitter, submitter_makes=BOOK_BYTES)
+                unit.add(trading.open_book(self._submits, seller=wallet), submitter, submitter_makes=BOOK_BYTES)
             if wallet in parties and addresses.position_address(wallet, self._ids) in absent:
-                unit.add(trading.open_position(submitter.pubkey(), wallet=wallet), submitter, submitter_makes=POSITION_BYTES)
+                unit.add(trading.open_position(self._submits, wallet=wallet), submitter, submitter_makes=POSITION_BYTES)
             units.append(unit)
         return units
 
@@ -176,7 +185,7 @@ class MeterSetup:
         own = (sum(unit.submitter_bytes for unit in units) + pages * (PAGE_BYTES + ACCOUNT_OVERHEAD_BYTES)) * per_byte
         paid = sum(unit.payer_bytes for unit in units) * per_byte
         first = Unit()
-        payer, submitter = self._payer.pubkey(), self._submitter.pubkey()
+        payer, submitter = self._pays, self._submits
         if submitter == payer:
             paid += own
         elif own and (shortage := own + _WALLET_BYTES * per_byte - await balance_of(rpc, submitter)) > 0:
