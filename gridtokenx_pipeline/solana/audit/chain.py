@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from solana.rpc.commitment import Confirmed
@@ -61,7 +62,7 @@ class Chain:
     def __init__(self, rpc: RpcPool, ids: Ids | None = None) -> None:
         """`ids` are the ids that the cluster has the programs at. Raises `OSError` and `IdlError` as `Contents` does."""
         self.rpc, self.ids = rpc, ids
-        self._contents = Contents(ids)
+        self._contents = _contents(frozenset((ids or {}).items()))
         self._accounts: dict[Pubkey, Any] = {}
         self._decoded: dict[Pubkey, Content | None] = {}
         self._landed: dict[str, Landed | None] = {}
@@ -153,6 +154,12 @@ class Chain:
         except DecodeError as error:
             raise NotReadable(f"transaction {signature}: {error}") from None
         return Landed(found.slot, found.block_time, error_text(meta.err), memos, events, frozenset(made))
+
+
+@lru_cache(maxsize=4)
+def _contents(ids: frozenset[tuple[str, Pubkey]]) -> Contents:
+    # The IDLs take 10 ms to read, and checks of one run each have a reader of their own.
+    return Contents(dict(ids))
 
 
 def _parts(values: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
