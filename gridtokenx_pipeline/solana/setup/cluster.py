@@ -34,7 +34,7 @@ _AUTHORITY_LAMPORTS = 100_000_000  # rent of everything here is below 0.02 SOL
 
 
 class SetupNeeded(Exception):
-    """The cluster lacks something that its authority alone can make. The message says what, and how."""
+    """The cluster lacks something that its authority alone can make or lift. The message says what, and how."""
 
 
 class ClusterMismatch(Exception):
@@ -51,6 +51,7 @@ class Cluster:
     window_seconds: int
     currency: Pubkey
     currency_authority: Pubkey | None
+    paused: bool
 
 
 def ids_of(settings: Settings) -> Ids | None:
@@ -103,7 +104,12 @@ async def ready_cluster(rpc: RpcPool, settings: Settings, *, progress: Progress 
         if authority is None:
             raise SetupNeeded(f"{rpc.urls[0]} lacks {', '.join(missing)}; the cluster's authority runs: {_COMMAND}")
         return await prepare_cluster(rpc, settings, authority, progress, poll_s=poll_s)
-    return _cluster(settings, found, ids, currency)
+    cluster = _cluster(settings, found, ids, currency)
+    if cluster.paused:
+        raise SetupNeeded(
+            f"{rpc.urls[0]}: governance is paused, and every program refuses until its authority {cluster.authority} resumes"
+        )
+    return cluster
 
 
 async def prepare_cluster(
@@ -224,6 +230,7 @@ def _cluster(settings: Settings, found: Found, ids: Ids | None, currency: Pubkey
         config["window_seconds"],
         currency,
         None if held is None else held.authority,
+        config["paused"],
     )
 
 
@@ -246,5 +253,4 @@ def local_authority(settings: Settings) -> Keypair | None:
 
 def is_local(settings: Settings) -> bool:
     """Return whether every endpoint is a node on this machine, or in this process."""
-    urls = (settings.settlement.rpc_url, *settings.settlement.more_rpc_urls)
-    return all(url == "inprocess" or is_loopback(url) for url in urls)
+    return all(map(is_loopback, settings.rpc_urls))

@@ -6,6 +6,7 @@ import datetime as dt
 
 import pytest
 from small_campus import START, T0, Campus, mint_grid, mint_rec, reading, retire_rec, root, trade
+from solana.rpc.commitment import Confirmed
 from solders.keypair import Keypair
 from spl.token.constants import TOKEN_2022_PROGRAM_ID
 from spl.token.instructions import approve_checked
@@ -13,7 +14,9 @@ from spl.token.models import ApproveCheckedParams
 
 from gridtokenx_pipeline.config import load
 from gridtokenx_pipeline.solana import keys
+from gridtokenx_pipeline.solana.client import RpcPool
 from gridtokenx_pipeline.solana.funding import PayerNotFunded
+from gridtokenx_pipeline.solana.profiles.choice import profile_of
 from gridtokenx_pipeline.solana.programs import addresses
 from gridtokenx_pipeline.solana.programs.addresses import identifier
 from gridtokenx_pipeline.solana.programs.instructions import MeterStatus, Programs
@@ -220,6 +223,30 @@ async def test_without_the_authority_the_command_is_named(campus: Campus):
     assert await campus.settle(campus.profile(), [reading(seller), mint_grid(seller, 5)]) == {}
     await campus.profile().prepare(campus.rpc, [trade(seller, buyer, 5)])
     assert campus.held(buyer, "currency") == 0
+
+
+async def test_nothing_is_tried_while_governance_is_paused(campus: Campus):
+    await campus.settle(campus.profile(), [reading(campus.meters[0])])
+    operator = keys.load(campus.settings.authority_key)
+
+    async def pause(paused: bool) -> None:
+        await campus.transact([Programs().governance.set_paused(operator.pubkey(), paused)], [operator])
+
+    await pause(True)
+    with pytest.raises(SetupNeeded, match="governance is paused"):
+        await campus.profile().prepare(campus.rpc, [reading(campus.meters[1])])
+    await pause(False)
+    assert await campus.settle(campus.profile(), [reading(campus.meters[1])]) == {}
+
+
+async def test_a_node_in_this_process_is_set_up_as_any_other(tmp_path):
+    settings = load(data=tmp_path, settlement={"rpc_url": "inprocess", "profile": "gridtokenx"})
+    profile = profile_of(settings, keys.role_key(settings, "fee_payer"), poll_s=0.02)
+    meter = settings.meters[0].id
+    async with RpcPool(settings.rpc_urls) as rpc:
+        assert await profile.prepare(rpc, [reading(meter)]) == {}
+        state = (await rpc.call("get_account_info", addresses.state_address(identifier("meter", meter)), Confirmed)).value
+    assert len(state.data) == layouts.STATE_BYTES
 
 
 async def test_another_currency_and_missing_programs_are_said(campus: Campus):
