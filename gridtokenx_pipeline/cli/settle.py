@@ -1,4 +1,4 @@
-"""`gridtokenx settle --dry-run`: what past energy would have come to under other mechanisms or prices."""
+"""`gridtokenx settle`: what is on its way to the chain; with --dry-run, what other mechanisms or prices would have come to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import options
+from . import options, settle_outbox, settle_setup, settle_status, settle_verify
 
 if TYPE_CHECKING:
     from gridtokenx_pipeline.comparison import Comparison
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 _WIDE = 160
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app.command("status")(settle_status.status)
+app.command("retry")(settle_outbox.retry)
+app.command("park")(settle_outbox.park)
+app.command("verify")(settle_verify.verify)
+app.command("setup")(settle_setup.setup)
 
 
 class Mechanism(StrEnum):

@@ -10,34 +10,15 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from solders.pubkey import Pubkey
-
     from gridtokenx_pipeline.config import Settings
     from gridtokenx_pipeline.solana.audit import Chain, Rules
-
-PAYING = ("fee_payer", "submitter")
-"""Roles whose balance has to last: the certifier signs and pays for nothing."""
-
-
-def addresses(settings: Settings) -> dict[str, Pubkey]:
-    """Return the public keys of fee payer, submitter and certifier, those that there are. Nothing is made."""
-    from gridtokenx_pipeline.solana.keys import Role, known_key
-
-    roles: tuple[Role, ...] = ("fee_payer", "submitter", "certifier")
-    found = {role: known_key(settings, role) for role in roles}
-    return {role: key.pubkey() for role, key in found.items() if key is not None}
-
-
-def payers(settings: Settings) -> dict[str, Pubkey]:
-    """Return the public keys of who pays under the configured profile."""
-    known = addresses(settings)
-    paying = PAYING if settings.settlement.profile != "memo" else PAYING[:1]
-    return {role: key for role, key in known.items() if role in paying}
+    from gridtokenx_pipeline.solana.outbox import Outbox
 
 
 def rules(settings: Settings) -> Rules:
     """Return what the settings expect of the chain."""
     from gridtokenx_pipeline.solana.audit import Rules
+    from gridtokenx_pipeline.solana.audit.payers import payers
 
     chosen = settings.settlement
     within = dt.timedelta(minutes=chosen.finalized_within_min)
@@ -53,6 +34,21 @@ async def opened(settings: Settings, *, patience_s: float = 60.0) -> AsyncIterat
 
     async with RpcPool(settings.rpc_urls, patience_s=patience_s) as rpc:
         yield Chain(rpc, ids_of(settings))
+
+
+@contextlib.contextmanager
+def outbox(settings: Settings) -> Iterator[Outbox | None]:
+    """Yield the outbox, or `None` where nothing was ever put into one: none is made by looking."""
+    from gridtokenx_pipeline.solana.outbox import Outbox
+
+    if not (settings.data / "operational.sqlite").exists():
+        yield None
+        return
+    found = Outbox(settings.operational_url)
+    try:
+        yield found
+    finally:
+        found.close()
 
 
 @contextlib.contextmanager

@@ -24,9 +24,7 @@ _PREFIX = 8
 def verify(
     what: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[METER WINDOW | ITEM_ID]", help="With --proof: a meter and its interval's start, or an item."
-        ),
+        typer.Argument(metavar="[METER WINDOW | ITEM_ID]", help="With --proof: a meter and its interval's start, or an item."),
     ] = None,
     proof: Annotated[bool, typer.Option("--proof", help="Prove that one settled item is under the root on chain.")] = False,
     from_: Annotated[str, typer.Option("--from", help="Compare one by one from this interval, ISO 8601; UTC.")] = "",

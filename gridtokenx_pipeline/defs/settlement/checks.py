@@ -43,7 +43,7 @@ def batches_recompute(stores: Stores, start: dt.datetime, end: dt.datetime) -> d
 )
 def receipts_match_chain(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
     """Read every confirmed transaction of the window, and the memo of every root that is done, back from the node."""
-    from gridtokenx_pipeline.solana.audit import compare_memos, compare_transactions, known_actions
+    from gridtokenx_pipeline.solana.audit import OWN_PROFILE, compare_memos, compare_transactions, known_actions
 
     transactions = stores.warehouse.read_window(settlement.TRANSACTIONS, start, end)
     batches = stores.warehouse.read_window(settlement.BATCHES, start, end)
@@ -58,7 +58,8 @@ def receipts_match_chain(stores: Stores, start: dt.datetime, end: dt.datetime) -
 
     async def compare(chain: "Chain") -> "list[Compared]":
         known, _ = await compare_transactions(chain, transactions, clock.now(), _within(stores))
-        return [known, await compare_memos(chain, known_actions(told))]
+        recorded = stores.settings.settlement.profile == OWN_PROFILE
+        return [known, await compare_memos(chain, known_actions(told), recorded=recorded)]
 
     lines = [f"batch {row['batch_id']}: its action says {row['said']!r}, not its memo" for row in other.iter_rows(named=True)]
     return _read(stores, compare, lines)
@@ -109,9 +110,9 @@ def supply_equals_ledger(stores: Stores, start: dt.datetime, end: dt.datetime) -
     return _read(stores, compare)
 
 
-@hourly_check(settlement.TRANSACTIONS, description="Who pays has at least settlement.min_balance_lamports.")
+@hourly_check(settlement.TRANSACTIONS, description="The fee payer has at least settlement.min_balance_lamports.")
 def balance_above_floor(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
-    """Read the balances of fee payer and submitter; the same for every hour."""
+    """Read the balance of who pays fees and rent; the same for every hour."""
     from gridtokenx_pipeline.solana.audit import compare_balances
     from gridtokenx_pipeline.solana.audit.payers import payers
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from gridtokenx_pipeline.config import Settings
 
 _SIGNING: tuple[Role, ...] = ("fee_payer", "submitter", "certifier")
-_PAYING: tuple[Role, ...] = ("fee_payer", "submitter")
 
 
 def signers(settings: Settings) -> dict[str, Pubkey]:
@@ -26,6 +25,8 @@ def signers(settings: Settings) -> dict[str, Pubkey]:
 
 
 def payers(settings: Settings) -> dict[str, Pubkey]:
-    """Return those of `signers` whose balance has to last: the certifier pays nothing, nor does the submitter of memos."""
-    paying = _PAYING if settings.settlement.profile != "memo" else _PAYING[:1]
-    return {role: key for role, key in signers(settings).items() if role in paying}
+    """Return those of `signers` whose balance has to last: the fee payer, who also gives the submitter what rent it pays.
+
+    The certifier pays nothing.
+    """
+    return {role: key for role, key in signers(settings).items() if role == "fee_payer"}

@@ -40,29 +40,29 @@ async def compare_roots(chain: Chain, actions: Collection[Known]) -> Compared:
     return Compared("roots", len(versions), tuple(problems), numbers)
 
 
-async def compare_memos(chain: Chain, actions: Collection[Known]) -> Compared:
+async def compare_memos(chain: Chain, actions: Collection[Known], *, recorded: bool = False) -> Compared:
     """Compare the memo that each batch among `actions` has with what its transaction says.
 
-    Roots that are done without a transaction that is known (an outbox was lost) are counted: the chain has the root itself.
+    With `recorded` roots, as `compare_roots` finds them, a batch may be done by a transaction that nobody knows any more (an
+    outbox was lost, and the chain had it already): such are counted.
     """
     told = [one for one in of_kinds(actions, RECORD_BATCH, MEMO) if one.done]
     landed = await chain.landed(one.signature for one in told if one.signature)
-    problems, unsigned = [], 0
+    problems, elsewhere = [], 0
     for one in told:
         name, memo = f"batch {one.action.batch_id} of {iso(one.action.window_start)}", one.action.values["memo"]
-        if one.signature is None:
-            unsigned += one.action.kind == RECORD_BATCH
-            if one.action.kind == MEMO:
-                problems.append(f"{name}: is done, and no transaction of it is known")
-            continue
-        found = landed[one.signature]
-        if found is None:
+        found = landed[one.signature] if one.signature else None
+        if recorded and one.action.kind == RECORD_BATCH and (one.signature is None or (found is not None and found.error)):
+            elsewhere += 1
+        elif one.signature is None:
+            problems.append(f"{name}: is done, and no transaction of it is known")
+        elif found is None:
             problems.append(f"{name}: the node does not have transaction {one.signature}")
         elif found.error is not None:
             problems.append(f"{name}: transaction {one.signature} failed: {found.error}")
         elif memo not in found.memos:
             problems.append(f"{name}: transaction {one.signature} says {list(found.memos)}, not {memo!r}")
-    return Compared("memos", len(told), tuple(problems), {"without_transaction": unsigned})
+    return Compared("memos", len(told), tuple(problems), {"by_unknown_transactions": elsewhere})
 
 
 def _told(one: Known) -> tuple[int, int, str]:

@@ -24,7 +24,7 @@ async def compare_actions(chain: Chain, actions: Collection[Known], profile: str
     return [
         await compare_windows(chain, actions),
         await compare_roots(chain, actions),
-        await compare_memos(chain, actions),
+        await compare_memos(chain, actions, recorded=True),
         *await compare_deeds(chain, actions),
     ]
 
