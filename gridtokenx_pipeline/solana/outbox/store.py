@@ -1,0 +1,352 @@
+"""The outbox: which actions must reach the chain, and every signature that ever carried some.
+
+A signed transaction lands at most once, so its signature is its idempotency key; what could double an action is a second
+signature while the first may still land. The tables forbid that: an action is in one attempt at most that can still land or has
+landed, by a unique index, and an action that has ended takes no attempt.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gridtokenx_pipeline import clock
+
+from ..actions import Action, Refusal, in_order
+from .tables import ACTIONS, ATTEMPTS, CARRIED, LOOKUP_TABLES, ActionState, AttemptState, metadata
+
+_T = TypeVar("_T")
+_CHUNK = 400
+_ACTION = ("action_id", "batch_id", "zone", "window_start", "kind", "natural_key", "arguments")
+_STUCK: tuple[ActionState, ...] = ("refused", "parked")
+
+
+class OutboxConflict(Exception):
+    """An action came again with another payload, got a second live attempt, or an ended attempt changed its mind."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an action stands; `signature` is of the transaction that carried it last, where one did."""
+
+    action: Action
+    state: ActionState
+    signature: str | None
+    error_code: int | None
+    error: str | None
+    updated_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A signed transaction that is about to be sent, and the actions of one batch that it carries."""
+
+    actions: tuple[Action, ...]
+    signature: str
+    payer: str
+    raw_tx: bytes
+    last_valid_block_height: int
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One signed transaction; `kind` are the kinds of its actions joined by +, `actions` how many there are."""
+
+    id: int
+    batch_id: str
+    kind: str
+    actions: int
+    signature: str
+    payer: str
+    raw_tx: bytes
+    last_valid_block_height: int
+    state: AttemptState
+    slot: int | None
+    fee_lamports: int | None
+    compute_units: int | None
+    error: str | None
+    created_at: dt.datetime
+
+
+class Outbox:
+    """The tables at an SQLAlchemy URL (SQLite file or PostgreSQL). Every method is one transaction."""
+
+    def __init__(self, url: str):
+        """Connect and create what is missing. Raises `ValueError` for an in-memory database, which could not outlive a crash."""
+        self.url = sa.make_url(url)
+        if self.url.get_backend_name() == "sqlite":
+            if self.url.database in (None, "", ":memory:"):
+                raise ValueError("the outbox needs a database file: what it holds must outlive the process")
+            Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
+            self.engine = sa.create_engine(self.url)
+            sa.event.listen(self.engine, "connect", _tune_sqlite)
+            # Without this a transaction that reads before it writes fails at once when another process writes in between.
+            sa.event.listen(self.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        else:
+            self.engine = sa.create_engine(self.url, pool_pre_ping=True)
+        self.create_all()
+
+    def create_all(self) -> None:
+        """Create the tables and indexes that are missing; the constructor has done so already."""
+        metadata.create_all(self.engine)
+
+    def close(self) -> None:
+        """Return all connections."""
+        self.engine.dispose()
+
+    def enqueue(self, actions: Iterable[Action]) -> int:
+        """Add the actions that are not there yet as `waiting`; return how many were new.
+
+        Raises `OutboxConflict`, adding none, where an id is there with another payload.
+        """
+        wanted = {action.action_id: action for action in actions}
+        now, added = clock.now(), 0
+        insert = sqlite.insert if self.engine.dialect.name == "sqlite" else postgresql.insert
+        with self.engine.begin() as connection:
+            for chunk in _chunks(list(wanted.values())):
+                query = sa.select(ACTIONS.c.action_id, ACTIONS.c.payload_sha256).where(
+                    ACTIONS.c.action_id.in_([action.action_id for action in chunk])
+                )
+                stored = dict(connection.execute(query).tuples().all())
+                for action in chunk:
+                    if stored.get(action.action_id, action.payload_sha256) != action.payload_sha256:
+                        raise OutboxConflict(f"action {action.action_id} is in the outbox with another payload")
+                rows = [
+                    {name: getattr(action, name) for name in (*_ACTION, "payload_sha256")}
+                    | {"state": "waiting", "created_at": now, "updated_at": now}
+                    for action in chunk
+                    if action.action_id not in stored
+                ]
+                if rows:
+                    connection.execute(insert(ACTIONS).on_conflict_do_nothing(index_elements=["action_id"]), rows)
+                added += len(rows)
+        return added
+
+    def actions(
+        self,
+        *,
+        action_ids: Collection[str] | None = None,
+        batch_ids: Collection[str] | None = None,
+        states: Collection[ActionState] | None = None,
+    ) -> list[Action]:
+        """Return actions in the order they are sent: all, or those of these ids, batches and states."""
+        return [outcome.action for outcome in self.outcomes(action_ids=action_ids, batch_ids=batch_ids, states=states)]
+
+    def outcomes(
+        self,
+        *,
+        action_ids: Collection[str] | None = None,
+        batch_ids: Collection[str] | None = None,
+        states: Collection[ActionState] | None = None,
+    ) -> list[Outcome]:
+        """Return how actions stand, in the order they are sent: all, or those of these ids, batches and states."""
+        query = sa.select(ACTIONS)
+        if states is not None:
+            query = query.where(ACTIONS.c.state.in_(list(states)))
+        rows = self._select(query, ((ACTIONS.c.action_id, action_ids), (ACTIONS.c.batch_id, batch_ids)))
+        found = {
+            row["action_id"]: Outcome(
+                Action(*(row[name] for name in _ACTION)),
+                row["state"],
+                row["signature"],
+                row["error_code"],
+                row["error"],
+                row["updated_at"],
+            )
+            for row in rows
+        }
+        return [found[action.action_id] for action in in_order([outcome.action for outcome in found.values()])]
+
+    def attempts(self, batch_ids: Collection[str] | None = None, state: AttemptState | None = None) -> list[Attempt]:
+        """Return attempts in the order they were made: all, or those of `batch_ids` and `state`."""
+        query = sa.select(ATTEMPTS)
+        if state is not None:
+            query = query.where(ATTEMPTS.c.state == state)
+        rows = self._select(query, ((ATTEMPTS.c.batch_id, batch_ids),))
+        return sorted((Attempt(**row) for row in rows), key=lambda attempt: attempt.id)
+
+    def last_attempt(self) -> int:
+        """Return the highest id of an attempt, 0 where there is none."""
+        with self.engine.begin() as connection:
+            return int(connection.scalar(sa.select(sa.func.max(ATTEMPTS.c.id))) or 0)
+
+    def open_attempts(self) -> list[Attempt]:
+        """Return the attempts whose end is not known yet."""
+        return self.attempts(state="sent")
+
+    def carried_by(self, attempt_id: int) -> list[Action]:
+        """Return the actions that an attempt carried."""
+        query = sa.select(CARRIED.c.action_id).where(CARRIED.c.attempt_id == attempt_id)
+        with self.engine.begin() as connection:
+            ids = list(connection.scalars(query))
+        return self.actions(action_ids=ids)
+
+    def counts(self) -> dict[ActionState, int]:
+        """Return how many actions are in each state."""
+        with self.engine.begin() as connection:
+            found = connection.execute(sa.select(ACTIONS.c.state, sa.func.count()).group_by(ACTIONS.c.state)).tuples().all()
+        return dict(found)  # type: ignore[arg-type]
+
+    def retry(self, action_ids: Collection[str]) -> int:
+        """Make refused and parked actions `waiting` again, after the reason was removed; return how many were."""
+        return self._move(action_ids, _STUCK, {"state": "waiting", "error_code": None, "error": None})
+
+    def park(self, action_ids: Collection[str], reason: str) -> int:
+        """Keep waiting and refused actions from being sent until `retry`; return how many were waiting or refused."""
+        return self._move(action_ids, ("waiting", "refused"), {"state": "parked", "error": reason})
+
+    def park_refused(self, refusals: Mapping[str, Refusal]) -> None:
+        """Park waiting actions that the chain would refuse, each with the code it would get."""
+        self._end(refusals, "parked")
+
+    def refuse(self, refusals: Mapping[str, Refusal], signature: str | None = None) -> None:
+        """The chain refuses these waiting actions for good. `signature` is of the transaction that showed it, if one landed."""
+        self._end(refusals, "refused", signature)
+
+    def finish(self, action_ids: Collection[str]) -> None:
+        """These waiting actions are on chain already, by another transaction than any of ours."""
+        self._move(action_ids, ("waiting",), {"state": "done", "error_code": None, "error": None})
+
+    def record_attempts(self, signed: Sequence[Signed]) -> list[Attempt]:
+        """Store signed transactions before they are sent; their actions become `sent`.
+
+        Raises `OutboxConflict`, storing none, where an action is unknown, has ended, or is in an attempt that may still land.
+        """
+        now = clock.now()
+        made = []
+        try:
+            with self.engine.begin() as connection:
+                for one in signed:
+                    values = {
+                        "batch_id": one.actions[0].batch_id,
+                        "kind": "+".join(dict.fromkeys(action.kind for action in one.actions)),
+                        "actions": len(one.actions),
+                        "signature": one.signature,
+                        "payer": one.payer,
+                        "raw_tx": one.raw_tx,
+                        "last_valid_block_height": one.last_valid_block_height,
+                        "state": "sent",
+                        "created_at": now,
+                    }
+                    key = connection.execute(ATTEMPTS.insert().values(values)).inserted_primary_key
+                    assert key is not None
+                    ids = [action.action_id for action in one.actions]
+                    connection.execute(CARRIED.insert(), [{"attempt_id": key[0], "action_id": i, "live": True} for i in ids])
+                    if self._move_in(connection, ids, ("waiting",), {"state": "sent", "signature": one.signature}) != len(ids):
+                        raise OutboxConflict(f"transaction {one.signature}: not all of its actions wait to be sent")
+                    made.append(
+                        Attempt(**values, id=key[0], slot=None, fee_lamports=None, compute_units=None, error=None)  # type: ignore[arg-type]
+                    )
+        except sa.exc.IntegrityError as error:
+            raise OutboxConflict("an action is in a transaction that may still land") from error
+        return made
+
+    def confirm_attempt(self, attempt_id: int, *, slot: int, fee_lamports: int | None, compute_units: int | None) -> None:
+        """The transaction landed and succeeded: it is `confirmed`, its actions `done`. Repeating it changes nothing."""
+        outcome = {"slot": slot, "fee_lamports": fee_lamports, "compute_units": compute_units}
+        self._settle(attempt_id, "confirmed", {"state": "done", "error_code": None, "error": None}, outcome)
+
+    def fail_attempt(
+        self,
+        attempt_id: int,
+        *,
+        error: str,
+        slot: int | None = None,
+        fee_lamports: int | None = None,
+        compute_units: int | None = None,
+    ) -> None:
+        """The chain refused the transaction for good: it is `failed`, its actions wait. Repeating it changes nothing."""
+        outcome = {"slot": slot, "fee_lamports": fee_lamports, "compute_units": compute_units, "error": error}
+        self._settle(attempt_id, "failed", {"state": "waiting"}, outcome)
+
+    def expire_attempt(self, attempt_id: int) -> None:
+        """The transaction can never land any more: it is `expired`, its actions wait again."""
+        self._settle(attempt_id, "expired", {"state": "waiting", "signature": None}, {"error": "blockhash expired"})
+
+    def lookup_tables(self, cluster: str, authority: str) -> dict[str, list[str]]:
+        """Return the addresses that each lookup table of `authority` on `cluster` (a genesis hash) holds, in their order."""
+        query = sa.select(LOOKUP_TABLES.c.address, LOOKUP_TABLES.c.addresses).where(
+            LOOKUP_TABLES.c.cluster == cluster, LOOKUP_TABLES.c.authority == authority
+        )
+        with self.engine.begin() as connection:
+            rows = connection.execute(query.order_by(LOOKUP_TABLES.c.created_at, LOOKUP_TABLES.c.address)).tuples().all()
+        return {address: json.loads(text) for address, text in rows}
+
+    def keep_lookup_table(self, cluster: str, authority: str, address: str, addresses: Sequence[str]) -> None:
+        """Remember a lookup table and what it holds; more than before, where it is known."""
+        values = {"cluster": cluster, "authority": authority, "addresses": json.dumps(list(addresses))}
+        insert = sqlite.insert if self.engine.dialect.name == "sqlite" else postgresql.insert
+        statement = insert(LOOKUP_TABLES).values(address=address, created_at=clock.now(), **values)
+        with self.engine.begin() as connection:
+            connection.execute(statement.on_conflict_do_update(index_elements=["address"], set_=values))
+
+    def _select(
+        self, query: sa.Select[Any], limits: Sequence[tuple[sa.ColumnElement[str], Collection[str] | None]]
+    ) -> Iterator[dict[str, Any]]:
+        parts = [query]
+        for column, keys in limits:
+            if keys is not None:
+                parts = [part.where(column.in_(chunk)) for part in parts for chunk in _chunks(list(dict.fromkeys(keys)))]
+        with self.engine.begin() as connection:
+            rows = [dict(row) for part in parts for row in connection.execute(part).mappings()]
+        return iter(rows)
+
+    def _end(self, refusals: Mapping[str, Refusal], state: ActionState, signature: str | None = None) -> None:
+        with self.engine.begin() as connection:
+            for action_id, refusal in refusals.items():
+                values = {"state": state, "signature": signature, "error_code": refusal.code, "error": refusal.reason}
+                self._move_in(connection, [action_id], ("waiting",), values)
+
+    def _move(self, action_ids: Collection[str], from_states: Sequence[ActionState], values: Mapping[str, Any]) -> int:
+        with self.engine.begin() as connection:
+            return self._move_in(connection, list(action_ids), from_states, values)
+
+    @staticmethod
+    def _move_in(
+        connection: sa.Connection, action_ids: Sequence[str], from_states: Sequence[ActionState], values: Mapping[str, Any]
+    ) -> int:
+        return sum(
+            connection.execute(
+                ACTIONS.update()
+                .where(ACTIONS.c.action_id.in_(chunk), ACTIONS.c.state.in_(from_states))
+                .values(updated_at=clock.now(), **values)
+            ).rowcount
+            for chunk in _chunks(list(action_ids))
+        )
+
+    def _settle(self, attempt_id: int, state: AttemptState, of_actions: Mapping[str, Any], outcome: Mapping[str, Any]) -> None:
+        with self.engine.begin() as connection:
+            row = connection.execute(
+                sa.select(ATTEMPTS.c.state, ATTEMPTS.c.signature).where(ATTEMPTS.c.id == attempt_id)
+            ).one_or_none()
+            if row is None:
+                raise OutboxConflict(f"attempt {attempt_id} is not in the outbox")
+            if row.state == state:
+                return
+            if row.state != "sent":
+                raise OutboxConflict(f"transaction {row.signature} is {row.state}, so it cannot become {state}")
+            connection.execute(ATTEMPTS.update().where(ATTEMPTS.c.id == attempt_id).values(state=state, **outcome))
+            ids = list(connection.scalars(sa.select(CARRIED.c.action_id).where(CARRIED.c.attempt_id == attempt_id)))
+            self._move_in(connection, ids, ("sent",), of_actions)
+            if state != "confirmed":
+                connection.execute(CARRIED.update().where(CARRIED.c.attempt_id == attempt_id).values(live=False))
+
+
+def _tune_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy's "begin" event begins, not the driver
+    cursor = connection.cursor()
+    for pragma in ("busy_timeout = 30000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _chunks(values: list[_T]) -> Iterator[list[_T]]:
+    for start in range(0, len(values), _CHUNK):
+        yield values[start : start + _CHUNK]

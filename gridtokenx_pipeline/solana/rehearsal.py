@@ -1,0 +1,97 @@
+"""Rehearsing a transaction: what it will cost, and who spoils it, before anything is signed."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from solana.rpc.commitment import Commitment
+from solders.hash import Hash
+from solders.keypair import Keypair
+
+from .client import RpcPool, RpcUnavailable
+from .errors import error_json, error_text
+from .funding import PayerNotFunded
+from .packing import MAX_COMPUTE_UNITS, Draft, budget
+
+_PAYER_TROUBLE = ("AccountNotFound", "InsufficientFundsForFee", "InvalidAccountForFee")
+_NOT_THE_ACTIONS = ("BlockhashNotFound", "AlreadyProcessed", "AccountInUse", "ClusterMaintenance", "WouldExceedMaxBlockCostLimit")
+_BUDGET_UNITS = 150
+
+
+@dataclass(frozen=True)
+class Price:
+    """Priority fee in micro-lamports per compute unit: `fixed`, or if null the 75th percentile of recent fees; at most `cap`."""
+
+    fixed: int | None = 0
+    cap: int = 50_000
+
+
+FREE = Price()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a transaction is refused: by which of its composed instructions (null: by the transaction), and with which code."""
+
+    error: str
+    index: int | None = None
+    code: int | None = None
+    signature: str | None = None
+
+
+def failure_of(error: Any, price: int, signature: str | None = None) -> Failure:
+    """Return what solders' transaction error says of a draft that was sent with a compute budget at `price`."""
+    form, text = error_json(error), error_text(error) or ""
+    if isinstance(form, dict) and "InstructionError" in form:
+        index, inner = form["InstructionError"]
+        place = index - len(budget(0, price))
+        code = inner.get("Custom") if isinstance(inner, dict) else None
+        return Failure(text, place if place >= 0 else None, code, signature)
+    return Failure(text, None, None, signature)
+
+
+def stop_unless_of_actions(error: Any, payer: Keypair) -> None:
+    """Raise `PayerNotFunded` or `RpcUnavailable` where a transaction error says nothing about what the transaction does."""
+    form = error_json(error)
+    name = form if isinstance(form, str) else next(iter(form))
+    if name in _PAYER_TROUBLE:
+        raise PayerNotFunded(f"fee payer {payer.pubkey()} cannot pay ({name}); transfer SOL to it, then run this again")
+    if name in _NOT_THE_ACTIONS:
+        raise RpcUnavailable(f"the node cannot judge the transaction now ({name})")
+
+
+class Rehearsal:
+    """Simulates drafts that `payer` pays, and asks what a compute unit costs."""
+
+    def __init__(self, rpc: RpcPool, payer: Keypair, *, commitment: str, price: Price) -> None:
+        self._rpc, self._payer, self._price = rpc, payer, price
+        self._commitment = Commitment(commitment)
+        self._parallel = asyncio.Semaphore(8)
+
+    async def unit_price(self) -> int:
+        """Return the price of a compute unit, micro-lamports."""
+        if self._price.fixed is not None:
+            return min(self._price.fixed, self._price.cap)
+        # Every transaction write-locks the payer, which is what they have in common.
+        recent = (await self._rpc.call("get_recent_prioritization_fees", [self._payer.pubkey()])).value
+        fees = sorted(fee.prioritization_fee for fee in recent)
+        return min(fees[len(fees) * 3 // 4], self._price.cap) if fees else 0
+
+    async def limit(self, draft: Draft, price: int) -> int | Failure:
+        """Return the compute limit for `draft`, what a simulation used and 15 % more, or how it fails.
+
+        Raises `PayerNotFunded`, and what `RpcPool.call` raises.
+        """
+        unsigned = draft.unsigned(self._payer.pubkey(), MAX_COMPUTE_UNITS, 0, Hash.default())
+        async with self._parallel:
+            result = await self._rpc.call(
+                "simulate_transaction", unsigned, commitment=self._commitment, replace_recent_blockhash=True
+            )
+        if result.value.err is not None:
+            stop_unless_of_actions(result.value.err, self._payer)
+            return failure_of(result.value.err, 0)
+        # The price instruction the simulation went without costs as every budget instruction does.
+        used = (result.value.units_consumed or 0) + (_BUDGET_UNITS if price else 0)
+        return min(MAX_COMPUTE_UNITS, -(-used * 115 // 100))
