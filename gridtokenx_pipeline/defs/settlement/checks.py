@@ -54,7 +54,9 @@ def receipts_match_chain(stores: Stores, start: dt.datetime, end: dt.datetime) -
     )
     # The memo that the action was made with is the batch's, or the chain was told something else than what was settled.
     said = told.select("batch_id", said=pl.col("arguments").str.json_path_match("$.memo"))
-    other = said.join(batches.select("batch_id", "memo"), on="batch_id", how="left").filter(pl.col("said").ne_missing("memo"))
+    other = said.join(batches.select("batch_id", "memo"), on="batch_id", how="left").filter(
+        pl.col("said").ne_missing(pl.col("memo"))
+    )
 
     async def compare(chain: "Chain") -> "list[Compared]":
         known, _ = await compare_transactions(chain, transactions, clock.now(), _within(stores))
