@@ -77,6 +77,11 @@ class Bank:
         return self._highest
 
     @property
+    def slot_ms(self) -> int:
+        """Length of a slot in milliseconds."""
+        return self._ledger.genesis.slot_ms
+
+    @property
     def transaction_count(self) -> int:
         """Transactions that have landed."""
         return self._count

@@ -13,13 +13,16 @@ from aiohttp.typedefs import Middleware
 
 from .bank import Bank
 from .methods import METHODS, Methods
+from .pubsub import serve_websocket
 from .wire import RpcError, invalid
 
 MAX_BODY_BYTES = 1 << 20
 
 
 def application(bank: Bank, middlewares: Sequence[Middleware] = ()) -> web.Application:
-    """Return the node's web application: JSON-RPC, single or batch, by POST to `/`; `GET /health` answers `ok`."""
+    """Return the node's web application: JSON-RPC, single or batch, by POST to `/`, subscriptions over a websocket at
+    `/`; `GET /health` answers `ok`.
+    """
 
     async def post(request: web.Request) -> web.Response:
         return web.json_response(respond(bank, await request.read(), loopback=_is_loopback(request.remote)))
@@ -30,6 +33,7 @@ def application(bank: Bank, middlewares: Sequence[Middleware] = ()) -> web.Appli
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=list(middlewares))
     app.router.add_post("/", post)
     app.router.add_get("/health", health)
+    serve_websocket(app, bank)
     return app
 
 

@@ -35,6 +35,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--dir", type=Path, required=True, help="directory of the ledger; made where missing")
     parser.add_argument("--port", type=int, default=8899, help="TCP port; 0 takes a free one (default: 8899)")
+    parser.add_argument(
+        "--ws-port",
+        type=int,
+        help="TCP port of the websocket, which --port has too (default: one above --port, where clients look for it; "
+        "left out where that is taken)",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--slot-ms", type=int, help="slot length in milliseconds, fixed at genesis (default: 400)")
     parser.add_argument(
@@ -53,38 +59,54 @@ def main(arguments: list[str] | None = None) -> int:
     if options.die_with_parent and not _die_with_parent():
         return 0
     try:
-        return asyncio.run(_serve(options.dir, options.host, options.port, options.slot_ms, operator))
+        return asyncio.run(_serve(options, operator))
     except (LedgerError, KeyFileError, ProgramError) as error:
         print(f"solana node: {error}", file=sys.stderr)
         return 1
 
 
-async def _serve(directory: Path, host: str, port: int, slot_ms: int | None, operator: Pubkey | None) -> int:
+async def _serve(options: argparse.Namespace, operator: Pubkey | None) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    ledger = open_ledger(directory, now_ms=int(clock.now().timestamp() * 1000), slot_ms=slot_ms, operator=operator)
+    ledger = open_ledger(options.dir, now_ms=int(clock.now().timestamp() * 1000), slot_ms=options.slot_ms, operator=operator)
     try:
         bank = Bank(ledger, clock.now)
         runner = web.AppRunner(application(bank), access_log=None)
         await runner.setup()
         try:
-            await web.TCPSite(runner, host, port, shutdown_timeout=2).start()
-        except OSError as error:
-            reason = "the port is taken" if error.errno == errno.EADDRINUSE else error.strerror
-            print(f"solana node: cannot listen on {host}:{port}: {reason}", file=sys.stderr)
+            if (port := await _listen(runner, options.host, options.port)) is None:
+                return 1
+            socket = await _listen(runner, options.host, options.ws_port or port + 1)
+            if socket is None and options.ws_port is not None:
+                return 1
+            state = f"slot={bank.slot} transactions={bank.transaction_count} operator={operator_of(ledger)}"
+            websocket = f"websocket={_url('ws', options.host, socket or port)}"
+            print(f"ready {_url('http', options.host, port)} {state} {websocket}", flush=True)
+            await stop.wait()
+        finally:
             await runner.cleanup()
-            return 1
-        name = f"[{host}]" if ":" in host else host
-        url = f"http://{name}:{runner.addresses[0][1]}"
-        state = f"slot={bank.slot} transactions={bank.transaction_count} operator={operator_of(ledger)}"
-        print(f"ready {url} {state}", flush=True)
-        await stop.wait()
-        await runner.cleanup()
     finally:
         ledger.close()
     return 0
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> int | None:
+    """Return the port that `runner` now listens on, or `None` where it cannot (the reason is on stderr)."""
+    try:
+        await web.TCPSite(runner, host, port, shutdown_timeout=2).start()
+    except (OSError, OverflowError) as error:
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        reason = "the port is taken" if taken else getattr(error, "strerror", None) or error
+        print(f"solana node: cannot listen on {host}:{port}: {reason}", file=sys.stderr)
+        return None
+    return int(runner.addresses[-1][1])
+
+
+def _url(scheme: str, host: str, port: int) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{name}:{port}"
 
 
 def _die_with_parent() -> bool:
