@@ -16,7 +16,7 @@ from solders.transaction import VersionedTransaction
 
 from .client import PreflightFailure, RpcPool, RpcRefused, RpcUnavailable
 from .errors import error_text
-from .outbox import Attempt, Outbox
+from .outbox import Attempt, Landed, Outbox
 from .receipts import RANK, STATUSES_PER_CALL, commitment_of
 from .rehearsal import Failure, failure_of
 
@@ -117,29 +117,29 @@ class Broadcast:
                 else:
                     still_open.append(attempt)
                     unseen.append(attempt)
-        settled = await all_of(self._settle(attempt, status, failures) for attempt, status in ended)
-        still_open += [attempt for (attempt, _), told in zip(ended, settled, strict=True) if not told]
+        still_open += await self._settle(ended, failures)
         return still_open, unseen, view.block_height
 
-    async def _settle(self, attempt: Attempt, status: Any, failures: dict[int, Failure]) -> bool:
-        """Record the end of a landed transaction; return False where the node does not show the transaction itself yet."""
+    async def _settle(self, ended: Sequence[tuple[Attempt, Any]], failures: dict[int, Failure]) -> list[Attempt]:
+        """Record the ends of landed transactions; return those that the node does not show themselves yet."""
+        receipts = await all_of(self._receipt(attempt) for attempt, _ in ended)
+        hidden, landed = [], []
+        for (attempt, status), found in zip(ended, receipts, strict=True):
+            if found is None and self._level != "processed":
+                hidden.append(attempt)
+                continue
+            meta = found.transaction.meta if found else None
+            fee, units = (meta.fee, meta.compute_units_consumed) if meta else (None, None)
+            landed.append(Landed(attempt.id, status.slot, fee, units, error_text(status.err)))
+            if status.err is not None:
+                failures[attempt.id] = _failure(status.err, attempt)
+        self._outbox.settle_attempts(landed)
+        return hidden
+
+    async def _receipt(self, attempt: Attempt) -> Any:
         async with self._parallel:
             key = Signature.from_string(attempt.signature)
-            found = (await self._rpc.call("get_transaction", key, "base64", Confirmed, 0)).value
-        if found is None and self._level != "processed":
-            return False
-        meta = found.transaction.meta if found else None
-        cost = {
-            "slot": status.slot,
-            "fee_lamports": meta.fee if meta else None,
-            "compute_units": meta.compute_units_consumed if meta else None,
-        }
-        if status.err is None:
-            self._outbox.confirm_attempt(attempt.id, **cost)
-        else:
-            self._outbox.fail_attempt(attempt.id, error=error_text(status.err) or "", **cost)
-            failures[attempt.id] = _failure(status.err, attempt)
-        return True
+            return (await self._rpc.call("get_transaction", key, "base64", Confirmed, 0)).value
 
     async def _rebroadcast(self, attempt: Attempt) -> None:
         async with self._parallel:

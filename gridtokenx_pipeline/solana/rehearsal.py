@@ -56,7 +56,8 @@ def stop_unless_of_actions(error: Any, payer: Keypair) -> None:
     """Raise `PayerNotFunded` or `RpcUnavailable` where a transaction error says nothing about what the transaction does."""
     form = error_json(error)
     name = form if isinstance(form, str) else next(iter(form))
-    if name in _PAYER_TROUBLE:
+    short = isinstance(form, dict) and form.get("InsufficientFundsForRent") == {"account_index": 0}
+    if short or name in _PAYER_TROUBLE:
         raise PayerNotFunded(f"fee payer {payer.pubkey()} cannot pay ({name}); transfer SOL to it, then run this again")
     if name in _NOT_THE_ACTIONS:
         raise RpcUnavailable(f"the node cannot judge the transaction now ({name})")

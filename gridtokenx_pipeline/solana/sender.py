@@ -69,13 +69,18 @@ class Sender:
         lookup_tables: Mode = "auto",
         in_flight: int = 64,
         signatures_per_action: int = 10,
+        check_funds: bool = True,
     ):
-        """`commitment` is what an action waits for. `signatures_per_action` bounds re-signing in one submission."""
+        """`commitment` is what an action waits for. `signatures_per_action` bounds re-signing in one submission.
+
+        With `check_funds`, each stage begins with `funding.ensure_funded`.
+        """
         self._rpc, self._outbox, self._payer, self._profile = rpc, outbox, payer, profile
         self._commitment, self._pace = Commitment(commitment), pace
         self._tables = LookupTables(rpc, outbox, payer, mode=lookup_tables, poll_s=pace.poll_s)
         self._rehearsal = Rehearsal(rpc, payer, commitment=commitment, price=price)
         self._broadcast = Broadcast(rpc, outbox, commitment=commitment, pace=pace)
+        self._check_funds = check_funds
         self._in_flight, self._signatures_per_action = in_flight, signatures_per_action
 
     async def submit(self, actions: Sequence[Action], progress: Progress | None = None) -> Report:
@@ -102,6 +107,8 @@ class Sender:
             tables: Tables | None = None
             split = 0
             while waiting := self._outbox.actions(action_ids=action_ids, states=_WAITING):
+                if self._check_funds:
+                    await ensure_funded(self._rpc, self._payer.pubkey())
                 stage = min(action.stage for action in waiting)
                 now = [action for action in waiting if action.stage == stage]
                 refused = await self._profile.prepare(self._rpc, now)
@@ -240,17 +247,23 @@ def submit_actions(
     check_funds: bool = True,
     progress: Progress | None = None,
 ) -> Report:
-    """See that the payer can pay (`funding.ensure_funded`), then submit `actions`; for callers outside an event loop.
+    """Submit `actions`; for callers outside an event loop.
 
     Returns and raises as `Sender.submit` does.
     """
 
     async def run() -> Report:
         async with RpcPool(rpc_urls) as rpc:
-            if check_funds:
-                await ensure_funded(rpc, payer.pubkey())
             sender = Sender(
-                rpc, outbox, payer, profile, commitment=commitment, price=price, pace=pace, lookup_tables=lookup_tables
+                rpc,
+                outbox,
+                payer,
+                profile,
+                commitment=commitment,
+                price=price,
+                pace=pace,
+                lookup_tables=lookup_tables,
+                check_funds=check_funds,
             )
             return await sender.submit(actions, progress)
 

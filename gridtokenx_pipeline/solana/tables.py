@@ -17,6 +17,7 @@ from solders.pubkey import Pubkey
 
 from .actions import Composed
 from .client import RpcPool
+from .funding import FLOOR_LAMPORTS, TARGET_LAMPORTS, PayerNotFunded, ensure_funded
 from .outbox import Outbox
 from .packing import Tables
 from .programs.landing import Landing, LandingFailed, Signed
@@ -60,7 +61,7 @@ class LookupTables:
             return tables
         try:
             await self._add(tables, wanted, landed or (lambda done, total: None))
-        except LandingFailed:
+        except (LandingFailed, PayerNotFunded):
             # An orphan costs its rent and nothing else; transactions are larger for now.
             return await self.known()
         return await self.known()
@@ -74,6 +75,13 @@ class LookupTables:
             done += 1
             landed(done, max(total, done))
 
+        rent = (await self._rpc.call("get_minimum_balance_for_rent_exemption", _META_BYTES + 32 * MAX_ADDRESSES)).value
+        await ensure_funded(
+            self._rpc,
+            self._authority.pubkey(),
+            floor_lamports=FLOOR_LAMPORTS + int(rent) * -(-len(wanted) // MAX_ADDRESSES),
+            target_lamports=TARGET_LAMPORTS + int(rent) * -(-len(wanted) // MAX_ADDRESSES),
+        )
         growing = next((address for address, held in tables.contents.items() if len(held) < MAX_ADDRESSES), None)
         room = MAX_ADDRESSES - len(tables.contents[growing]) if growing else 0
         shares: list[tuple[Pubkey, list[Pubkey]]] = [(growing, wanted[:room])] if growing else []

@@ -75,6 +75,17 @@ class Attempt:
     created_at: dt.datetime
 
 
+@dataclass(frozen=True)
+class Landed:
+    """A transaction that landed: what it cost, and where it failed, the chain's error."""
+
+    attempt_id: int
+    slot: int
+    fee_lamports: int | None
+    compute_units: int | None
+    error: str | None = None
+
+
 class Outbox:
     """The tables at an SQLAlchemy URL (SQLite file or PostgreSQL). Every method is one transaction."""
 
@@ -248,27 +259,30 @@ class Outbox:
             raise OutboxConflict("an action is in a transaction that may still land") from error
         return made
 
-    def confirm_attempt(self, attempt_id: int, *, slot: int, fee_lamports: int | None, compute_units: int | None) -> None:
-        """The transaction landed and succeeded: it is `confirmed`, its actions `done`. Repeating it changes nothing."""
-        outcome = {"slot": slot, "fee_lamports": fee_lamports, "compute_units": compute_units}
-        self._settle(attempt_id, "confirmed", {"state": "done", "error_code": None, "error": None}, outcome)
+    def settle_attempts(self, landed: Sequence[Landed]) -> None:
+        """Transactions landed: without an error they are `confirmed` and their actions `done`, else `failed`, their actions wait.
 
-    def fail_attempt(
-        self,
-        attempt_id: int,
-        *,
-        error: str,
-        slot: int | None = None,
-        fee_lamports: int | None = None,
-        compute_units: int | None = None,
-    ) -> None:
-        """The chain refused the transaction for good: it is `failed`, its actions wait. Repeating it changes nothing."""
-        outcome = {"slot": slot, "fee_lamports": fee_lamports, "compute_units": compute_units, "error": error}
-        self._settle(attempt_id, "failed", {"state": "waiting"}, outcome)
+        Repeating it changes nothing. Raises `OutboxConflict`, settling none, where one ended otherwise before.
+        """
+        with self.engine.begin() as connection:
+            for one in landed:
+                outcome = {"slot": one.slot, "fee_lamports": one.fee_lamports, "compute_units": one.compute_units}
+                if one.error is None:
+                    of_actions: dict[str, Any] = {"state": "done", "error_code": None, "error": None}
+                    self._settle(connection, one.attempt_id, "confirmed", of_actions, outcome)
+                else:
+                    self._settle(connection, one.attempt_id, "failed", {"state": "waiting"}, outcome | {"error": one.error})
+
+    def fail_attempt(self, attempt_id: int, *, error: str) -> None:
+        """The transaction was refused before it could land: it is `failed`, its actions wait. Repeating it changes nothing."""
+        with self.engine.begin() as connection:
+            self._settle(connection, attempt_id, "failed", {"state": "waiting", "signature": None}, {"error": error})
 
     def expire_attempt(self, attempt_id: int) -> None:
         """The transaction can never land any more: it is `expired`, its actions wait again."""
-        self._settle(attempt_id, "expired", {"state": "waiting", "signature": None}, {"error": "blockhash expired"})
+        with self.engine.begin() as connection:
+            again = {"state": "waiting", "signature": None}
+            self._settle(connection, attempt_id, "expired", again, {"error": "blockhash expired"})
 
     def lookup_tables(self, cluster: str, authority: str) -> dict[str, list[str]]:
         """Return the addresses that each lookup table of `authority` on `cluster` (a genesis hash) holds, in their order."""
@@ -321,22 +335,27 @@ class Outbox:
             for chunk in _chunks(list(action_ids))
         )
 
-    def _settle(self, attempt_id: int, state: AttemptState, of_actions: Mapping[str, Any], outcome: Mapping[str, Any]) -> None:
-        with self.engine.begin() as connection:
-            row = connection.execute(
-                sa.select(ATTEMPTS.c.state, ATTEMPTS.c.signature).where(ATTEMPTS.c.id == attempt_id)
-            ).one_or_none()
-            if row is None:
-                raise OutboxConflict(f"attempt {attempt_id} is not in the outbox")
-            if row.state == state:
-                return
-            if row.state != "sent":
-                raise OutboxConflict(f"transaction {row.signature} is {row.state}, so it cannot become {state}")
-            connection.execute(ATTEMPTS.update().where(ATTEMPTS.c.id == attempt_id).values(state=state, **outcome))
-            ids = list(connection.scalars(sa.select(CARRIED.c.action_id).where(CARRIED.c.attempt_id == attempt_id)))
-            self._move_in(connection, ids, ("sent",), of_actions)
-            if state != "confirmed":
-                connection.execute(CARRIED.update().where(CARRIED.c.attempt_id == attempt_id).values(live=False))
+    def _settle(
+        self,
+        connection: sa.Connection,
+        attempt_id: int,
+        state: AttemptState,
+        of_actions: Mapping[str, Any],
+        outcome: Mapping[str, Any],
+    ) -> None:
+        query = sa.select(ATTEMPTS.c.state, ATTEMPTS.c.signature).where(ATTEMPTS.c.id == attempt_id)
+        row = connection.execute(query).one_or_none()
+        if row is None:
+            raise OutboxConflict(f"attempt {attempt_id} is not in the outbox")
+        if row.state == state:
+            return
+        if row.state != "sent":
+            raise OutboxConflict(f"transaction {row.signature} is {row.state}, so it cannot become {state}")
+        connection.execute(ATTEMPTS.update().where(ATTEMPTS.c.id == attempt_id).values(state=state, **outcome))
+        ids = list(connection.scalars(sa.select(CARRIED.c.action_id).where(CARRIED.c.attempt_id == attempt_id)))
+        self._move_in(connection, ids, ("sent",), of_actions)
+        if state != "confirmed":
+            connection.execute(CARRIED.update().where(CARRIED.c.attempt_id == attempt_id).values(live=False))
 
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:

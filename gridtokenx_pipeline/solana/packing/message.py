@@ -11,7 +11,7 @@ from solders.compute_budget import set_compute_unit_limit, set_compute_unit_pric
 from solders.hash import Hash
 from solders.instruction import Instruction
 from solders.keypair import Keypair
-from solders.message import MessageV0
+from solders.message import MessageV0, to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
@@ -83,7 +83,7 @@ class Draft:
     def fits(self, payer: Pubkey, price: int) -> bool:
         """Whether a network takes it: at most 1,232 bytes, and 64 accounts to lock."""
         message = self.message(payer, MAX_COMPUTE_UNITS, price, Hash.default())
-        size = 1 + _SIGNATURE_BYTES * message.header.num_required_signatures + len(bytes(message))
+        size = 1 + _SIGNATURE_BYTES * message.header.num_required_signatures + len(to_bytes_versioned(message))
         loaded = sum(len(t.writable_indexes) + len(t.readonly_indexes) for t in message.address_table_lookups)
         return size <= PACKET_BYTES and len(message.account_keys) + loaded <= MAX_LOCKS
 
