@@ -45,7 +45,7 @@ app.add_typer(ingest.app, name="ingest")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(events.app, name="events")
 app.add_typer(simulate.app, name="simulate")
-app.command("devnet")(devnet.devnet)
+app.add_typer(devnet.app, name="devnet")
 app.add_typer(edit.app, name="edit")
 app.add_typer(certificates.app, name="certificates")
 app.command("energy")(energy.energy)
@@ -76,5 +76,5 @@ def _expected(error: Exception) -> bool:
     """Whether the error is one that its message explains: a missing file, bad settings, a port that is taken."""
     names = {"ServiceFailed", "PortTaken", "WarehouseMissing", "ValidationError", "TOMLDecodeError", "PkiError", "MemoryConflict"}
     names |= {"KeyFileError", "ContractDrift", "DagsterError", "CannotStart", "SettingsError"}
-    names |= {"MaintenanceFailed", "TimeoutError"}
+    names |= {"MaintenanceFailed", "TimeoutError", "BadRpcUrl"}
     return isinstance(error, OSError) or type(error).__name__ in names

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,53 +19,67 @@ if TYPE_CHECKING:
 _WALLET_BYTES = 0
 
 
-class Action(StrEnum):
-    """What to do: run a node, or deploy the programs to one."""
-
-    RUN = "run"
-    DEPLOY = "deploy"
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 
 
-def devnet(
-    action: Annotated[Action, typer.Argument(help="run: the local node; deploy: put the programs on a cluster.")] = Action.RUN,
+@app.callback()
+def run(
+    context: typer.Context,
     data: options.Data = None,
     config: options.Config = None,
     rpc_port: options.RpcPort = 8899,
-    url: Annotated[str | None, typer.Option("--url", help="deploy: RPC of the cluster.")] = None,
-    payer: Annotated[
-        Path | None, typer.Option("--payer", help="deploy: keypair file of who pays and may upgrade the programs.")
+    ws_port: Annotated[
+        int | None, typer.Option("--ws-port", help="Port of the websocket (default: one above --rpc-port, where clients look).")
     ] = None,
+) -> None:
+    """Run the local Solana node (LiteSVM behind JSON-RPC, durable, programs in it) until Ctrl-C, or deploy the programs.
+
+    It listens on http://127.0.0.1:8899 and ws://127.0.0.1:8900; its ledger is in DATA/solana/node.
+
+    Example: gridtokenx devnet --rpc-port 8899, then solana -u http://127.0.0.1:8899 slot
+    """
+    if context.invoked_subcommand is not None:
+        context.obj = (data, config)
+        return
+    from gridtokenx_pipeline.solana.node.serve import main
+
+    directory = options.settings(data, config).solana_dir / "node"
+    arguments = ["--dir", str(directory), "--port", str(rpc_port)]
+    raise typer.Exit(main(arguments if ws_port is None else [*arguments, "--ws-port", str(ws_port)]))
+
+
+@app.command()
+def deploy(
+    context: typer.Context,
+    url: Annotated[str, typer.Option("--url", help="RPC of the cluster.")],
+    payer: Annotated[Path, typer.Option("--payer", help="Keypair file of who pays and may upgrade the programs.")],
     program: Annotated[
-        list[str] | None, typer.Option("--program", help="deploy: this program alone; repeat for more (default: all).")
+        list[str] | None, typer.Option("--program", help="This program alone; repeat for more (default: all).")
     ] = None,
     keys: Annotated[
         Path | None,
         typer.Option(
             "--keys",
-            help="deploy: directory of the programs' keypairs, NAME.json, made where missing "
-            "(default: <data>/solana/programs; on this machine the well-known local ones).",
+            help="Directory of the programs' keypairs, NAME.json, made where missing "
+            "(default: DATA/solana/programs; on this machine the well-known local ones).",
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="deploy: do not ask.")] = False,
-    i_know: Annotated[bool, typer.Option("--i-know", help="deploy: to mainnet-beta too, unaudited as the programs are.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    i_know: Annotated[bool, typer.Option("--i-know", help="To mainnet-beta too, unaudited as the programs are.")] = False,
+    data: options.Data = None,
+    config: options.Config = None,
 ) -> None:
-    """Run the local Solana node (LiteSVM behind JSON-RPC, durable, programs in it) until Ctrl-C, or deploy the programs.
+    """Put the programs on a cluster through the upgradeable loader, or bring them up to date there.
 
-    Deploying says the cost first and asks. A run that was interrupted is taken up by the next.
-
-    Example: gridtokenx devnet --rpc-port 8899, then solana -u http://127.0.0.1:8899 slot
+    The cost is said first and asked about. A run that was interrupted is taken up by the next, and what is there already
+    costs nothing. The payer becomes the upgrade authority; the keypairs of the programs are their addresses, so keep both.
 
     Example: gridtokenx devnet deploy --url https://api.devnet.solana.com --payer ~/.config/solana/id.json
-    """
-    settings = options.settings(data, config)
-    if action is Action.RUN:
-        if url or payer or program or keys or yes or i_know:
-            raise typer.BadParameter("--url, --payer, --program, --keys, --yes and --i-know go with: gridtokenx devnet deploy")
-        from gridtokenx_pipeline.solana.node.serve import main
 
-        raise typer.Exit(main(["--dir", str(settings.solana_dir / "node"), "--port", str(rpc_port)]))
-    if url is None or payer is None:
-        raise typer.BadParameter("deploy needs --url and --payer")
+    Example: gridtokenx devnet deploy --url http://127.0.0.1:8899 --payer data/solana/node/operator.json --program registry
+    """
+    before = context.obj  # options may stand before the word deploy, too
+    settings = options.settings(data or before[0], config or before[1])
     _deploy(url, payer, program, keys, settings.solana_dir / "programs", yes=yes, i_know=i_know)
 
 

@@ -45,6 +45,10 @@ _MAX_RETRY_AFTER_S = 60.0
 IN_PROCESS = "inprocess:"
 
 
+class BadRpcUrl(ValueError):
+    """What was given as the URL of an endpoint is none. The message shows it."""
+
+
 class RpcUnavailable(Exception):
     """No endpoint answered usefully within the patience given. Nothing is known about what was asked; asking again is safe."""
 
@@ -70,8 +74,8 @@ class RpcPool:
     def __init__(self, urls: Sequence[str], *, timeout_s: float = 10.0, patience_s: float = 60.0):
         """`patience_s` bounds how long one call goes on over transient failures.
 
-        Raises `ValueError` without any URL, and for one that is neither `http:`, `https:` nor `inprocess:`. The directory of
-        the last is opened by the first call.
+        Raises `ValueError` without any URL, and `BadRpcUrl` for one that is neither `http:`, `https:` nor `inprocess:`. The
+        directory of the last is opened by the first call.
         """
         if not urls:
             raise ValueError("at least one RPC URL is needed")
@@ -188,7 +192,7 @@ def _seconds(retry_after: str | None) -> float:
 def _client(url: str, timeout_s: float) -> AsyncClient:
     if not url.startswith(IN_PROCESS):
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-            raise ValueError(f"{url!r} is no URL of an RPC endpoint, such as http://127.0.0.1:8899")
+            raise BadRpcUrl(f"{url!r} is no URL of an RPC endpoint, such as http://127.0.0.1:8899")
         return AsyncClient(url, timeout=timeout_s, max_transport_retries=0)
     from .node.inprocess import InProcessTransport  # aiohttp and the node, for those alone who run it
 

@@ -28,6 +28,7 @@ COMMANDS = [
     ["simulate", "window"],
     ["simulate", "live"],
     ["devnet"],
+    ["devnet", "deploy"],
     ["events", "der"],
     ["events", "load"],
     ["events", "price"],

@@ -17,7 +17,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from gridtokenx_pipeline import clock
-from gridtokenx_pipeline.solana.client import PreflightFailure, RpcPool, RpcRefused, RpcUnavailable
+from gridtokenx_pipeline.solana.client import BadRpcUrl, PreflightFailure, RpcPool, RpcRefused, RpcUnavailable
 
 SLOT = 7
 
@@ -212,7 +212,7 @@ async def test_a_failed_preflight_is_said_with_its_error():
 
 @pytest.mark.parametrize("url", ["", "localhost:8899", "http://", "ftp://127.0.0.1"])
 def test_what_is_no_url_is_said_at_once(url):
-    with pytest.raises(ValueError, match="no URL of an RPC endpoint"):
+    with pytest.raises(BadRpcUrl, match="no URL of an RPC endpoint"):
         RpcPool([url])
     with pytest.raises(ValueError, match="at least one"):
         RpcPool([])

@@ -316,6 +316,9 @@ def test_the_command_explains_what_it_refuses(node_process, tmp_path):
     assert "is there" in devnet("deploy", "--url", node.url, "--payer", payer).output
     assert devnet("deploy").exit_code == 2
     assert devnet("--yes").exit_code == 2
+    # Options may stand before the word deploy, and are not lost there.
+    lost = devnet("--config", tmp_path / "none.toml", "deploy", "--url", node.url, "--payer", payer)
+    assert (lost.exit_code, "none.toml" in str(lost.exception)) == (1, True)
     unknown = devnet("deploy", "--url", node.url, "--payer", payer, "--program", "treasury")
     assert (unknown.exit_code, "treasury" in unknown.output) == (2, True)
     assert devnet("deploy", "--url", node.url, "--payer", tmp_path / "none.json").exit_code == 1

@@ -14,7 +14,7 @@ from solana.rpc.commitment import Processed
 from solders.keypair import Keypair
 
 from gridtokenx_pipeline import clock
-from gridtokenx_pipeline.solana.client import PreflightFailure, RpcPool, RpcRefused
+from gridtokenx_pipeline.solana.client import BadRpcUrl, PreflightFailure, RpcPool, RpcRefused
 from gridtokenx_pipeline.solana.funding import ensure_funded, is_loopback
 from gridtokenx_pipeline.solana.node.genesis import OPERATOR_FILE
 from gridtokenx_pipeline.solana.programs.images import PROGRAMS, program_id
@@ -121,5 +121,5 @@ async def test_the_operator_is_fixed_at_genesis(tmp_path):
 
 @pytest.mark.parametrize("rest", ["", "?slot_ms=10", "x?slot_ms=0", "x?slot_ms=ten", "x?speed=1", "x?operator=me", "x?slot_ms"])
 def test_malformed_addresses_are_said_at_once(rest):
-    with pytest.raises(ValueError, match="the form is inprocess:DIRECTORY"):
+    with pytest.raises(BadRpcUrl, match="the form is inprocess:DIRECTORY"):
         RpcPool([f"inprocess:{rest}"])

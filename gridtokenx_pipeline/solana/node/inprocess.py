@@ -19,7 +19,7 @@ import httpx2
 from solders.pubkey import Pubkey
 
 from gridtokenx_pipeline import clock
-from gridtokenx_pipeline.solana.client import IN_PROCESS, RpcRefused
+from gridtokenx_pipeline.solana.client import IN_PROCESS, BadRpcUrl, RpcRefused
 from gridtokenx_pipeline.solana.keys import KeyFileError
 from gridtokenx_pipeline.solana.programs.images import ProgramError
 
@@ -41,7 +41,7 @@ class Address:
 
 
 def parse(url: str) -> Address:
-    """Return what `url` says. Raises `ValueError`, which shows the form, for no directory and unknown or malformed options."""
+    """Return what `url` says. Raises `BadRpcUrl`, which shows the form, for no directory and unknown or malformed options."""
     directory, _, query = url.removeprefix(IN_PROCESS).partition("?")
     try:
         options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True)) if query else {}
@@ -50,7 +50,7 @@ def parse(url: str) -> Address:
         if not directory or options or (slot_ms is not None and slot_ms <= 0):
             raise ValueError("a directory, a positive slot length and no other option may be given")
     except ValueError as error:
-        raise ValueError(f"{url}: {error}; the form is {IN_PROCESS}DIRECTORY?slot_ms=400&operator=KEY") from error
+        raise BadRpcUrl(f"{url}: {error}; the form is {IN_PROCESS}DIRECTORY?slot_ms=400&operator=KEY") from error
     return Address(Path(directory).resolve(), slot_ms, operator)
 
 
@@ -104,7 +104,7 @@ class InProcessTransport(httpx2.AsyncBaseTransport):
     """Carries RPC requests to a bank in this process, which the first one opens and the last transport's end closes."""
 
     def __init__(self, url: str):
-        """Raises `ValueError` for a malformed `url`; the ledger is not touched yet."""
+        """Raises `BadRpcUrl` for a malformed `url`; the ledger is not touched yet."""
         self._url, self._address = url, parse(url)
         self._service: _Service | None = None
 
