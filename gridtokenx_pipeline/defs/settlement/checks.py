@@ -96,16 +96,14 @@ def chain_state_matches_warehouse(stores: Stores, start: dt.datetime, end: dt.da
 )
 def supply_equals_ledger(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
     """Compare the supply of both tokens with the books; the same for every hour, as supply is of all time."""
-    from gridtokenx_pipeline.solana.audit import OWN_PROFILE, ahead, compare_supply, compared_twice, rows
+    from gridtokenx_pipeline.solana.audit import OWN_PROFILE, compared_twice, verify_supply
 
     if stores.settings.settlement.profile != OWN_PROFILE:
         return _result([], compared=0)
-    grid, rec = rows.books(stores.warehouse)
-    undone = rows.undone(stores.warehouse)
 
     async def compare(chain: "Chain") -> "list[Compared]":
         async def once() -> "list[Compared]":
-            return [await compare_supply(chain, grid, rec, await ahead(chain, undone))]
+            return [await verify_supply(chain, stores.warehouse)]
 
         return await compared_twice(chain, once)
 

@@ -8,7 +8,7 @@ from .once import compare_deeds
 from .proof import Proof, prove
 from .roots import compare_memos, compare_roots
 from .standing import Expected, compare_balances, compare_supply, compare_transactions
-from .verify import Rules, verify, verify_window
+from .verify import Rules, verify, verify_supply, verify_window
 from .whole import OWN_PROFILE, compare_actions, compared_twice
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "of_kinds",
     "prove",
     "verify",
+    "verify_supply",
     "verify_window",
     "wallets_on_chain",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
@@ -60,33 +60,52 @@ def undone(warehouse: Warehouse) -> list[Known]:
     return known_actions(warehouse.read(settlement.ACTIONS, "state <> ?", (DONE,)))
 
 
-def expected_of_totals(warehouse: Warehouse, found: pl.DataFrame) -> tuple[Expected, Expected]:
+def expected_of_totals(warehouse: Warehouse, found: pl.DataFrame, undone: Iterable[Known]) -> tuple[Expected, Expected]:
     """Return the supply of GRID and of REC that `totals` come to, beside what the books say."""
     minted, rec_minted, retired = (int(found[name].sum()) for name in ("grid_minted_wh", "rec_minted_wh", "rec_retired_wh"))
-    grid, rec = books(warehouse)
+    grid, rec = books(warehouse, undone)
     return grid._replace(done_wh=minted), rec._replace(done_wh=rec_minted - retired)
 
 
-def books(warehouse: Warehouse) -> tuple[Expected, Expected]:
+def first_books(warehouse: Warehouse, undone: Iterable[Known]) -> tuple[Expected, Expected]:
+    """Return `books` where all batches were asked for interval by interval, and nothing is unsettled or decided since.
+
+    That is two sums, quick enough for every run; where the chain differs from them, `books` looks closer.
+    """
+    sums, open_ = _one(warehouse, _FIRST), _open_energy(undone)
+    return _left(sums["traded_wh"], open_.grid), _left(sums["held_wh"], open_.rec)
+
+
+def books(warehouse: Warehouse, undone: Iterable[Known]) -> tuple[Expected, Expected]:
     """Return the supply of GRID and REC by the books: trades and certificates, or the nets, less what is not done yet.
 
-    No sum over all actions is needed, so it is for a look every few minutes. `done_wh` is what the books leave to be done.
+    `undone` are all actions that are not done; `done_wh` is what the books leave to be done.
     """
-    sums = _one(warehouse, _NETS)
-    netted = sums["nets"] > 0
-    grid_wh = _one(warehouse, _TRADED)["wh"] + sums["sold_wh"]
-    undone = {(kind, state): int(wh) for kind, state, wh in warehouse.query(_UNDONE).iter_rows()}
+    open_, nets = _open_energy(undone), _one(warehouse, _NETS)
+    grid_wh = _one(warehouse, _TRADED)["wh"] + nets["sold_wh"]
+    if nets["nets"]:
+        return _left(grid_wh, open_.grid), _left(nets["certified_wh"] + _one(warehouse, _CERTIFIED_BESIDE_NETS)["wh"], open_.rec)
+    ended = {"ended_and_not_asked": -_one(warehouse, _DECIDED)["wh"]}
+    return _left(grid_wh, open_.grid), _left(_one(warehouse, _CERTIFICATES)["wh"], open_.rec | ended)
 
-    def open_(kind: str, sign: int, name: str) -> dict[str, int]:
-        return {f"{name}_{state}": sign * undone.get((kind, state), 0) for state in _OPEN}
 
-    rec = open_(MINT_REC, 1, "not_minted") | open_(RETIRE_REC, -1, "not_retired")
-    if netted:
-        rec_wh = sums["certified_wh"] + _one(warehouse, _CERTIFIED_BESIDE_NETS)["wh"]
-    else:
-        rec_wh = _one(warehouse, _CERTIFICATES)["wh"]
-        rec["ended_and_not_asked"] = -_one(warehouse, _DECIDED)["wh"]
-    return _left(grid_wh, open_(MINT_GRID, 1, "not_minted")), _left(rec_wh, rec)
+class _OpenEnergy(NamedTuple):
+    grid: dict[str, int]
+    rec: dict[str, int]
+
+
+def _open_energy(undone: Iterable[Known]) -> _OpenEnergy:
+    """Wh that are minted, or (negative) retired, once what is not done is done, by state."""
+    grid = {f"not_minted_{state}": 0 for state in _OPEN}
+    rec = grid | {f"not_retired_{state}": 0 for state in _OPEN}
+    for one in undone:
+        if one.action.kind == MINT_GRID:
+            grid[f"not_minted_{one.state}"] += one.action.values["energy_wh"]
+        elif one.action.kind == MINT_REC:
+            rec[f"not_minted_{one.state}"] += one.action.values["energy_wh"]
+        elif one.action.kind == RETIRE_REC:
+            rec[f"not_retired_{one.state}"] -= one.action.values["energy_wh"]
+    return _OpenEnergy(grid, rec)
 
 
 def _left(ledger_wh: int, explained: dict[str, int]) -> Expected:
@@ -97,20 +116,20 @@ def _one(warehouse: Warehouse, query: str) -> dict[str, int]:
     return {name: int(value or 0) for name, value in warehouse.query(query).row(0, named=True).items()}
 
 
-# What an interval traded is minted by its own actions, or within a net; before either, or under another profile, nothing asks.
-_TRADED = (
-    "SELECT sum(traded_wh) AS wh FROM settlement.batches WHERE batch_id IN "
-    "(SELECT batch_id FROM settlement.actions WHERE kind = 'mint_grid')"
+_FIRST = (
+    "SELECT (SELECT sum(traded_wh) FROM settlement.batches) AS traded_wh, "
+    "(SELECT sum(energy_wh) FROM certificates.holdings WHERE state IN ('active', 'locked')) AS held_wh"
 )
 _NETS = (
     "SELECT count(*) AS nets, sum(-energy_wh) FILTER (energy_wh < 0) AS sold_wh, sum(certified_wh) AS certified_wh "
     "FROM settlement.nets"
 )
-_ENERGY = "CAST(json_extract_string(arguments, '$.energy_wh') AS BIGINT)"
-_UNDONE = (
-    f"SELECT kind, state, sum({_ENERGY})::BIGINT FROM settlement.actions "
-    "WHERE state <> 'done' AND kind IN ('mint_grid', 'mint_rec', 'retire_rec') GROUP BY ALL"
+# What an interval traded is minted by its own actions, or within a net; before either, or under another profile, nothing asks.
+_TRADED = (
+    "SELECT sum(traded_wh) AS wh FROM settlement.batches WHERE batch_id IN "
+    "(SELECT batch_id FROM settlement.actions WHERE kind = 'mint_grid')"
 )
+_ENERGY = "CAST(json_extract_string(arguments, '$.energy_wh') AS BIGINT)"
 _CERTIFIED_BESIDE_NETS = (
     f"SELECT sum(CASE kind WHEN 'mint_rec' THEN {_ENERGY} ELSE -{_ENERGY} END) AS wh FROM settlement.actions "
     "WHERE kind IN ('mint_rec', 'retire_rec') AND batch_id NOT IN (SELECT net_id FROM settlement.nets)"
