@@ -6,8 +6,12 @@ import base64
 import datetime as dt
 import sqlite3
 import struct
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from solders.address_lookup_table_account import AddressLookupTableAccount
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
@@ -240,3 +244,52 @@ def test_a_ledger_from_before_slot_hashes_replays_and_then_has_them(chain, monke
     chain.ledger.close()
     chain.open()
     assert chain.rpc.getAccountInfo(str(table))["value"]["owner"] == str(TABLES)
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["create", "extend", "pay", "deactivate", "wait"]), st.integers(0, 2), st.integers(0, 700)),
+    min_size=4,
+    max_size=14,
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(STEPS)
+def test_whatever_was_done_with_tables_replays_to_the_same_state(steps):
+    with tempfile.TemporaryDirectory() as directory:
+        chain = Tables(Path(directory))
+        made: dict[int, list] = {}
+        keys: dict[int, list[Pubkey]] = {}
+        for step, number, amount in steps:
+            if step == "wait":
+                chain.advance(amount)
+                continue
+            if step == "create" or number not in made:
+                # Also with slots that are too old, or not over yet: those transactions land and fail.
+                slot = max(0, chain.bank.slot - amount)
+                made[number], keys[number] = list(chain.create(slot)), []
+                instruction, tables = made[number][1], []
+            elif step == "extend":
+                keys[number].append(Pubkey.from_bytes(bytes([number]) * 31 + bytes([len(keys[number])])))
+                instruction, tables = chain.extend(made[number][0], keys[number][-1:]), []
+            elif step == "deactivate":
+                instruction, tables = chain.deactivate(made[number][0]), []
+            else:
+                to = keys[number][-1] if keys[number] else Pubkey.default()
+                instruction, tables = chain.pay(to, 10**6 + amount), [AddressLookupTableAccount(made[number][0], keys[number])]
+            try:
+                chain.send(instruction, tables=tables, skipPreflight=True)
+            except RpcError as error:
+                assert error.body["message"].startswith("invalid transaction: ")  # noqa: PT017
+
+        def state():
+            held = sorted((str(key), account.lamports, account.data) for key, account in chain.bank.program_accounts(TABLES))
+            paid = [chain.bank.balance(key) for each in keys.values() for key in each]
+            return held, paid, chain.bank.balance(chain.payer.pubkey()), list(chain.ledger.entries())
+
+        before = state()
+        chain.ledger.close()
+        chain.open()
+        after = state()
+        chain.ledger.close()
+        assert after == before
