@@ -16,13 +16,13 @@ from solders.transaction import VersionedTransaction
 
 from .client import PreflightFailure, RpcPool, RpcRefused, RpcUnavailable
 from .errors import error_text
+from .funding import PayerNotFunded
 from .outbox import Attempt, Landed, Outbox
 from .receipts import RANK, STATUSES_PER_CALL, commitment_of
-from .rehearsal import Failure, failure_of
+from .rehearsal import Failure, failure_of, stop_unless_of_actions
 
 EXPIRY_SLACK = 2
 T = TypeVar("T")
-_NOT_THE_ACTIONS = ("BlockhashNotFound", "AlreadyProcessed", "AccountInUse", "ClusterMaintenance", "WouldExceedMaxBlockCostLimit")
 
 
 class SubmissionStalled(Exception):
@@ -66,8 +66,13 @@ class Broadcast:
             except RpcUnavailable:
                 return None  # it may have landed and only the reply is lost: polling tells
             except PreflightFailure as failure:
-                if str(failure).startswith(_NOT_THE_ACTIONS):
+                try:
+                    stop_unless_of_actions(failure.error, attempt.payer)
+                except RpcUnavailable:
                     return None
+                except PayerNotFunded:
+                    self._outbox.fail_attempt(attempt.id, error=str(failure))
+                    raise
                 self._outbox.fail_attempt(attempt.id, error=str(failure))
                 return _failure(failure.error, attempt)
         return None

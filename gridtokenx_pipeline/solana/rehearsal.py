@@ -16,7 +16,19 @@ from .funding import PayerNotFunded
 from .packing import MAX_COMPUTE_UNITS, Draft, budget
 
 _PAYER_TROUBLE = ("AccountNotFound", "InsufficientFundsForFee", "InvalidAccountForFee")
-_NOT_THE_ACTIONS = ("BlockhashNotFound", "AlreadyProcessed", "AccountInUse", "ClusterMaintenance", "WouldExceedMaxBlockCostLimit")
+_NOT_THE_ACTIONS = (
+    "BlockhashNotFound",
+    "AlreadyProcessed",
+    "AccountInUse",
+    "ClusterMaintenance",
+    "WouldExceedMaxBlockCostLimit",
+    # A node that lags behind the one that told of the table.
+    "AddressLookupTableNotFound",
+    "InvalidAddressLookupTableData",
+    "InvalidAddressLookupTableIndex",
+)
+# Agave has named it either way.
+_EXHAUSTED = ("ComputationalBudgetExceeded", "ProgramFailedToComplete")
 _BUDGET_UNITS = 150
 
 
@@ -40,6 +52,11 @@ class Failure:
     code: int | None = None
     signature: str | None = None
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether the compute limit of the whole transaction may have been reached."""
+        return any(name in self.error for name in _EXHAUSTED)
+
 
 def failure_of(error: Any, price: int, signature: str | None = None) -> Failure:
     """Return what solders' transaction error says of a draft that was sent with a compute budget at `price`."""
@@ -52,13 +69,13 @@ def failure_of(error: Any, price: int, signature: str | None = None) -> Failure:
     return Failure(text, None, None, signature)
 
 
-def stop_unless_of_actions(error: Any, payer: Keypair) -> None:
+def stop_unless_of_actions(error: Any, payer: str) -> None:
     """Raise `PayerNotFunded` or `RpcUnavailable` where a transaction error says nothing about what the transaction does."""
     form = error_json(error)
     name = form if isinstance(form, str) else next(iter(form))
     short = isinstance(form, dict) and form.get("InsufficientFundsForRent") == {"account_index": 0}
     if short or name in _PAYER_TROUBLE:
-        raise PayerNotFunded(f"fee payer {payer.pubkey()} cannot pay ({name}); transfer SOL to it, then run this again")
+        raise PayerNotFunded(f"fee payer {payer} cannot pay ({name}); transfer SOL to it, then run this again")
     if name in _NOT_THE_ACTIONS:
         raise RpcUnavailable(f"the node cannot judge the transaction now ({name})")
 
@@ -91,7 +108,7 @@ class Rehearsal:
                 "simulate_transaction", unsigned, commitment=self._commitment, replace_recent_blockhash=True
             )
         if result.value.err is not None:
-            stop_unless_of_actions(result.value.err, self._payer)
+            stop_unless_of_actions(result.value.err, str(self._payer.pubkey()))
             return failure_of(result.value.err, 0)
         # The price instruction the simulation went without costs as every budget instruction does.
         used = (result.value.units_consumed or 0) + (_BUDGET_UNITS if price else 0)

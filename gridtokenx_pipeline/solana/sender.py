@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from solana.rpc.commitment import Commitment
 from solders.keypair import Keypair
@@ -28,6 +28,12 @@ from .tables import LookupTables, Mode
 
 _WAITING: tuple[ActionState, ...] = ("waiting",)
 Progress = Callable[[int, int, str], None]
+WINDOWS_AT_ONCE = 12
+"""Intervals that are brought to their ends before later ones begin.
+
+Programs remember the last 128 things of a meter or seller (`programs/README.md`) and refuse for good what is older than that. An
+hour of 5-minute intervals stays far within, whichever of its transactions expire and have to be sent again.
+"""
 __all__ = ["FREE", "STEADY", "Counts", "Pace", "Price", "Report", "Sender", "SubmissionStalled", "submit_actions"]
 
 
@@ -51,6 +57,15 @@ class Report:
 
     outcomes: list[Outcome]
     counts: Counts
+
+
+@dataclass
+class _Course:
+    """How a submission goes: signatures by action, transactions that were split, and actions that have to wait for the next."""
+
+    signed: Counter[str] = field(default_factory=Counter)
+    split: int = 0
+    later: set[str] = field(default_factory=set)
 
 
 class Sender:
@@ -86,6 +101,9 @@ class Sender:
     async def submit(self, actions: Sequence[Action], progress: Progress | None = None) -> Report:
         """Enqueue `actions` and return how they stand: done, refused or parked each.
 
+        Where the chain says that something comes too early or not now (`judge`: `again`), it and what comes after it wait for
+        the next submission.
+
         Actions that ended already are not sent again. Raises `OutboxConflict`, `SubmitterBusy`, `PayerNotFunded`,
         `SubmissionStalled`, `RpcUnavailable`, `RpcRefused`, and what the profile's `prepare` raises; after any of them,
         submitting again continues.
@@ -100,24 +118,31 @@ class Sender:
 
     async def _run(self, action_ids: list[str], progress: Progress | None) -> Report:
         say = progress or (lambda done, total, what: None)
-        before = Counter[str]()
+        course = _Course()
         async with submission_lease(self._outbox, str(self._payer.pubkey()), wait_s=self._pace.lease_s):
             first = self._outbox.last_attempt()
             await self._broadcast.resolve(self._outbox.open_attempts())
-            tables: Tables | None = None
-            split = 0
-            while waiting := self._outbox.actions(action_ids=action_ids, states=_WAITING):
-                if self._check_funds:
-                    await ensure_funded(self._rpc, self._payer.pubkey())
-                stage = min(action.stage for action in waiting)
-                now = [action for action in waiting if action.stage == stage]
-                refused = await self._profile.prepare(self._rpc, now)
-                self._outbox.park_refused(refused)
-                if tables is None:
-                    tables = await self._grown(waiting, say)
-                left = [action for action in now if action.action_id not in refused]
-                split += await self._stage(left, tables, before, say)
-        return self._report(action_ids, first, before, split)
+            for portion in _portions(self._outbox.actions(action_ids=action_ids, states=_WAITING)):
+                await self._portion(portion, course, say)
+                if course.later:
+                    break
+        return self._report(action_ids, first, course)
+
+    async def _portion(self, portion: Sequence[Action], course: _Course, say: Progress) -> None:
+        """Bring `portion` to its ends, stage by stage, as far as none has to wait."""
+        ids = [action.action_id for action in portion]
+        tables: Tables | None = None
+        while not course.later and (waiting := self._outbox.actions(action_ids=ids, states=_WAITING)):
+            if self._check_funds:
+                await ensure_funded(self._rpc, self._payer.pubkey())
+            stage = min(action.stage for action in waiting)
+            now = [action for action in waiting if action.stage == stage]
+            refused = await self._profile.prepare(self._rpc, now)
+            self._outbox.park_refused(refused)
+            if tables is None:
+                tables = await self._grown(waiting, say)
+            left = [action for action in now if action.action_id not in refused]
+            await self._stage(left, tables, course, say)
 
     async def _grown(self, waiting: Sequence[Action], say: Progress) -> Tables:
         composed: list[Composed] = []
@@ -129,27 +154,19 @@ class Sender:
                 composed += self._profile.compose([a for a in of_kind if a.action_id not in found.refusals])
         return await self._tables.grown(composed, lambda done, total: say(done, total, "lookup tables"))
 
-    async def _stage(self, actions: Sequence[Action], tables: Tables, signed: Counter[str], say: Progress) -> int:
-        """Bring actions of one stage to their ends; return how often a transaction was split to find who spoils it."""
+    async def _stage(self, actions: Sequence[Action], tables: Tables, course: _Course, say: Progress) -> None:
+        """Bring actions of one stage to their ends, but for those that have to wait."""
         price = await self._rehearsal.unit_price()
         payer = self._payer.pubkey()
         packed = pack(in_order(actions), self._profile, payer, tables, price=price)
         self._outbox.park_refused(packed.refused)
-        queue, split, done = packed.drafts, 0, len(packed.refused)
+        queue = packed.drafts
         while queue:
             now, queue = queue[: self._in_flight], queue[self._in_flight :]
-            for action in (action for draft in now for action in draft.actions):
-                signed[action.action_id] += 1
-                if signed[action.action_id] > self._signatures_per_action:
-                    raise SubmissionStalled(
-                        f"{action.kind} {action.natural_key}: {self._signatures_per_action} attempts led to no known end"
-                    )
-            failures = await self._send(now, price)
+            failures = await self._send(now, price, course)
             for draft, failure in failures:
-                parts, later = self._judge(draft, failure)
-                split += len(parts) > 1
-                if later:
-                    await asyncio.sleep(self._pace.poll_s)
+                parts = self._judge(draft, failure, course)
+                course.split += len(parts) > 1
                 for half in parts:
                     found = pack(half, self._profile, payer, tables, price=price)
                     self._outbox.park_refused(found.refused)
@@ -164,15 +181,20 @@ class Sender:
                 queue += pack(again, self._profile, payer, tables, price=price).drafts
             done = len(actions) - sum(len(draft.actions) for draft in queue)
             say(done, len(actions), "+".join(dict.fromkeys(action.kind for action in actions)))
-        return split
 
-    async def _send(self, drafts: Sequence[Draft], price: int) -> list[tuple[Draft, Failure]]:
+    async def _send(self, drafts: Sequence[Draft], price: int, course: _Course) -> list[tuple[Draft, Failure]]:
         """Rehearse, sign, store and send `drafts`; return those that were refused, and how. Others landed or expired."""
         limits = await all_of(self._rehearsal.limit(draft, price) for draft in drafts)
         failures = [(draft, found) for draft, found in zip(drafts, limits, strict=True) if isinstance(found, Failure)]
         good = [(draft, found) for draft, found in zip(drafts, limits, strict=True) if not isinstance(found, Failure)]
         if not good:
             return failures
+        for action in (action for draft, _ in good for action in draft.actions):
+            course.signed[action.action_id] += 1
+            if course.signed[action.action_id] > self._signatures_per_action:
+                raise SubmissionStalled(
+                    f"{action.kind} {action.natural_key}: {self._signatures_per_action} signatures led to no end"
+                )
         # Fetched after the simulations, and at the commitment of the preflight, so that it lives as long as it can.
         latest = (await self._rpc.call("get_latest_blockhash", self._commitment)).value
         signed = []
@@ -193,15 +215,19 @@ class Sender:
         refused |= await self._broadcast.resolve([attempt for attempt in attempts if attempt.id not in refused])
         return failures + [(drafts_of[attempt_id], failure) for attempt_id, failure in refused.items()]
 
-    def _judge(self, draft: Draft, failure: Failure) -> tuple[list[list[Action]], bool]:
-        """Record what `failure` proves; return the parts of `draft` to be sent again, and whether in a moment only."""
+    def _judge(self, draft: Draft, failure: Failure, course: _Course) -> list[list[Action]]:
+        """Record what `failure` proves; return the parts of `draft` that are to be sent again."""
         blamed = draft.actions
-        if failure.index is not None and failure.index < len(draft.composed):
+        # Where compute runs out says nothing about the instruction that happened to be running.
+        if not failure.exhausted and failure.index is not None and failure.index < len(draft.composed):
             blamed = draft.composed[failure.index].actions or draft.actions
         if len(blamed) > 1:
             middle = len(draft.actions) // 2
-            return [list(draft.actions[:middle]), list(draft.actions[middle:])], False
+            return [list(draft.actions[:middle]), list(draft.actions[middle:])]
         (action,) = blamed
+        if failure.exhausted and failure.signature is not None:
+            # Others came between rehearsal and landing; the next rehearsal finds what it takes now.
+            return [list(draft.actions)]
         others = [one for one in draft.actions if one is not action]
         verdict = self._profile.judge(action, failure.code, failure.error)
         if verdict == "done":
@@ -211,12 +237,12 @@ class Sender:
             reason = explain(action, failure.code, failure.error) if explain else failure.error
             self._outbox.refuse({action.action_id: Refusal(failure.code, reason)}, failure.signature)
         else:
-            return [part for part in ([action], others) if part], True
-        return ([others] if others else []), False
+            course.later.add(action.action_id)
+        return [others] if others else []
 
-    def _report(self, action_ids: list[str], first: int, signed: Counter[str], split: int) -> Report:
+    def _report(self, action_ids: list[str], first: int, course: _Course) -> Report:
         outcomes = self._outbox.outcomes(action_ids=action_ids)
-        batches = {outcome.action.batch_id for outcome in outcomes if outcome.action.action_id in signed}
+        batches = {outcome.action.batch_id for outcome in outcomes if outcome.action.action_id in course.signed}
         attempts = [attempt for attempt in self._outbox.attempts(batch_ids=batches) if attempt.id > first]
         landed = [attempt for attempt in attempts if attempt.state in ("confirmed", "failed") and attempt.slot is not None]
         states = Counter(outcome.state for outcome in outcomes)
@@ -226,11 +252,21 @@ class Sender:
             compute_units=sum(attempt.compute_units or 0 for attempt in landed),
             max_bytes=max((len(attempt.raw_tx) for attempt in landed), default=0),
             signed_again=sum(attempt.state == "expired" for attempt in attempts),
-            split=split,
+            split=course.split,
             refused=states["refused"],
             parked=states["parked"],
         )
         return Report(outcomes, counts)
+
+
+def _portions(actions: Sequence[Action]) -> list[list[Action]]:
+    """Return `actions` in portions of `WINDOWS_AT_ONCE` intervals, the oldest first."""
+    windows = sorted({action.window_start for action in actions})
+    number = {window: place // WINDOWS_AT_ONCE for place, window in enumerate(windows)}
+    portions: dict[int, list[Action]] = {}
+    for action in sorted(actions, key=lambda action: action.window_start):
+        portions.setdefault(number[action.window_start], []).append(action)
+    return list(portions.values())
 
 
 def submit_actions(
