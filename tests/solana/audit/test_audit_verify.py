@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +49,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def chain(tmp_path_factory: pytest.TempPathFactory):
-    """A chain on which an interval was settled, and what a warehouse has of it."""
+    """A chain on which an interval was settled, and the warehouse that has it."""
     async with Campus(tmp_path_factory.mktemp("campus")) as found:
-        yield found, await settle(found)
+        with Warehouse(found.settings.warehouse_dir) as warehouse:
+            warehouse.commit(*await settle(found))
+        yield found
 
 
 @dataclass
@@ -64,13 +67,13 @@ class Settled:
 
 @pytest.fixture
 def settled(chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    campus, changes = chain
+    campus = chain
     monkeypatch.setenv("GRIDTOKENX_SETTLEMENT__RPC_URL", campus.url)
     monkeypatch.setenv("GRIDTOKENX_SETTLEMENT__PROFILE", "gridtokenx")
     (tmp_path / "solana").symlink_to(campus.data / "solana")
     campus.chain.forget()
+    shutil.copytree(campus.settings.warehouse_dir, tmp_path / "warehouse", symlinks=True)
     with Warehouse(tmp_path / "warehouse") as warehouse:
-        warehouse.commit(*changes)
         yield Settled(campus, tmp_path, warehouse)
 
 
@@ -175,10 +178,9 @@ async def test_an_item_is_proven_by_its_payload_its_siblings_and_the_root_on_cha
     assert by_id["payload"] == first["payload"]
 
     change(settled, f"UPDATE settlement.items SET payload = replace(payload, '1', '3') WHERE item_id = '{first['item_id']}'")
-    forged = await proven(settled, BOUGHT, iso(settled.campus.start))
-    assert (forged["included"], forged["root_on_chain"]) == (False, first["root_on_chain"])
-    text = await run(settled, "verify", "--proof", BOUGHT, iso(settled.campus.start))
-    assert text.stdout.splitlines()[-1] == "not included"
+    forged = await run(settled, "verify", "--proof", BOUGHT, iso(settled.campus.start))
+    assert (forged.exit_code, forged.stdout.splitlines()[-1]) == (1, "not included")
+    assert f"root on chain     {first['root_on_chain']}, said in the memo" in forged.stdout
     nothing = await run(settled, "verify", "--proof", "no-such-item")
     assert (nothing.exit_code, "no settlement item" in nothing.stderr) == (1, True)
 
@@ -241,3 +243,14 @@ async def test_other_profiles_are_compared_by_their_memos_alone(settled: Settled
     change(settled, "UPDATE settlement.actions SET arguments = replace(arguments, 'gtx1', 'gtx2') WHERE batch_id = 'batch-0-2'")
     (memos, *_) = await verify(settled.campus.chain, settled.warehouse, rules, **span)
     assert "says ['gtx1:" in memos.problems[0]
+
+
+async def test_a_cluster_that_is_set_up_stays_as_it_is(settled: Settled):
+    authority = settled.data / "solana" / "node" / "operator.json"
+    answer = await run(settled, "setup", "--authority", str(authority), "--url", settled.campus.url)
+    assert answer.exit_code == 0, answer.output
+    shown = dict(line.split(maxsplit=1) for line in answer.stdout.splitlines())
+    assert shown["submitter"] == str(keys.role_key(settled.campus.settings, "submitter").pubkey())
+    assert (shown["window_seconds"], answer.stderr) == ("300", "")
+    missing = await run(settled, "setup", "--authority", str(settled.data / "nobody.json"))
+    assert (missing.exit_code, "no such keypair file" in missing.stderr) == (1, True)
