@@ -55,12 +55,13 @@ def outbox(settings: Settings) -> Iterator[Outbox | None]:
 def explained() -> Iterator[None]:
     """End the command with one line and exit code 1 for what a chain, a key file or a setup may say."""
     from gridtokenx_pipeline.solana.audit import NotReadable
-    from gridtokenx_pipeline.solana.client import RpcRefused, RpcUnavailable
+    from gridtokenx_pipeline.solana.client import BadRpcUrl, RpcRefused, RpcUnavailable
     from gridtokenx_pipeline.solana.funding import PayerNotFunded
     from gridtokenx_pipeline.solana.keys import KeyFileError
     from gridtokenx_pipeline.solana.setup import ClusterMismatch, SetupFailed, SetupNeeded
 
-    known = (RpcRefused, RpcUnavailable, NotReadable, PayerNotFunded, KeyFileError, ClusterMismatch, SetupFailed, SetupNeeded)
+    chain = (BadRpcUrl, RpcRefused, RpcUnavailable, NotReadable)
+    known = (*chain, PayerNotFunded, KeyFileError, ClusterMismatch, SetupFailed, SetupNeeded)
     try:
         yield
     except known as error:
