@@ -434,8 +434,10 @@ class Settings(BaseSettings):
     @property
     def rpc_urls(self) -> tuple[str, ...]:
         """All endpoints of the chain, the preferred one first; `inprocess` is the local node without HTTP, in this process."""
-        first = self.settlement.rpc_url
-        return (f"inprocess:{self.solana_dir / 'node'}" if first == "inprocess" else first, *self.settlement.more_rpc_urls)
+        first, mark, options = self.settlement.rpc_url.partition("?")
+        if first == "inprocess":
+            first = f"inprocess:{self.solana_dir / 'node'}"
+        return (f"{first}{mark}{options}", *self.settlement.more_rpc_urls)
 
     @property
     def payer_key(self) -> Path:

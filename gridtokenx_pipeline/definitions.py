@@ -72,7 +72,7 @@ def build_definitions(stores: Stores | None = None) -> dg.Definitions:
             market_assets.clear_market,
             certificates_assets.issue_certificates,
             settlement_assets.plan_settlement,
-            settlement_assets.submit_batches,
+            settlement_assets.submit_actions,
             publishing_assets.publish_market,
             operations_assets.list_meters,
             marts,

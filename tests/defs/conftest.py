@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tomllib
 import warnings
@@ -18,26 +17,12 @@ METERS = 4
 
 
 @pytest.fixture(scope="session")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A local Solana node in a process of its own; its RPC address."""
-    directory = tmp_path_factory.mktemp("node")
-    command = [sys.executable, "-m", "gridtokenx_pipeline.solana.node", "--dir", str(directory), "--port", "0"]
-    process = subprocess.Popen([*command, "--slot-ms", "20", "--die-with-parent"], stdout=subprocess.PIPE, text=True)
-    ready = process.stdout.readline().split()
-    assert ready[:1] == ["ready"]
-    yield ready[1]
-    process.terminate()
-    process.wait(10)
-    process.stdout.close()
-
-
-@pytest.fixture(scope="session")
-def campus_config(tmp_path_factory: pytest.TempPathFactory, chain: str) -> Path:
-    """The real configuration with its first four meters, and the node of the tests."""
+def campus_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real configuration with its first four meters, and a node in the process that settles."""
     text = (PROJECT_ROOT / "config" / "stanford.toml").read_text(encoding="utf-8")
     settings, *meters = text.split("[[meters]]")
-    text = "[[meters]]".join([settings.replace("http://127.0.0.1:8899", chain), *meters[:METERS]])
-    assert tomllib.loads(text)["settlement"]["rpc_url"] == chain
+    text = "[[meters]]".join([settings.replace("http://127.0.0.1:8899", "inprocess?slot_ms=20"), *meters[:METERS]])
+    assert tomllib.loads(text)["settlement"]["rpc_url"] == "inprocess?slot_ms=20"
     path = tmp_path_factory.mktemp("config") / "campus.toml"
     path.write_text(text, encoding="utf-8")
     return path

@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import datetime as dt
 import hashlib
-import json
 import os
 import shutil
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,6 +17,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import polars as pl
+from solana.rpc.commitment import Confirmed
 
 from campus_simulator.battery import Store
 from campus_simulator.device import interval_readings, mirror_usage_point
@@ -30,6 +29,7 @@ from gridtokenx_pipeline.defs.partitions import RANGE_END, RANGE_START, hour_key
 from gridtokenx_pipeline.defs.resources import Stores
 from gridtokenx_pipeline.runs import _QUIET
 from gridtokenx_pipeline.solana import keys
+from gridtokenx_pipeline.solana.client import RpcPool
 from gridtokenx_pipeline.warehouse import Warehouse
 from ieee2030_5.resources import MirrorMeterReadingList, MirrorUsagePoint
 from ieee2030_5.xml import encode
@@ -58,7 +58,7 @@ FIRST_REGISTERS = {
 }
 
 # What names a transaction on the chain differs from run to run; what it carried does not.
-OF_THE_CHAIN = {"settlement.transactions": ("signature", "slot")}
+OF_THE_CHAIN = {"settlement.transactions": ("signature", "slot"), "settlement.actions": ("signature",)}
 
 
 @dataclass(frozen=True)
@@ -276,11 +276,17 @@ class Campus:
 
     def transactions_on_chain(self) -> list[str]:
         """Signatures of everything the payer ever signed, asked from the node."""
-        payer = str(keys.load(self.settings.payer_key).pubkey())
-        return [
-            entry["signature"]
-            for entry in rpc(self.settings.settlement.rpc_url, "getSignaturesForAddress", payer, {"commitment": "confirmed"})
-        ]
+        payer = keys.load(self.settings.payer_key).pubkey()
+        return [str(entry.signature) for entry in self.rpc("get_signatures_for_address", payer, None, None, 1000, Confirmed)]
+
+    def rpc(self, method: str, *arguments: Any) -> Any:
+        """What the campus's own node answers to a call of solana-py."""
+
+        async def ask() -> Any:
+            async with RpcPool(self.settings.rpc_urls) as pool:
+                return (await pool.call(method, *arguments)).value
+
+        return asyncio.run(ask())
 
 
 def _copy_or_link(source: str, target: str) -> None:
@@ -315,12 +321,6 @@ def _causes(event: Any) -> str:
 
 def _materializations(outcome: dg.ExecuteInProcessResult) -> list[dg.AssetMaterialization]:
     return [e.step_materialization_data.materialization for e in outcome.all_events if e.is_step_materialization]
-
-
-def rpc(url: str, method: str, *parameters: Any) -> Any:
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(parameters)}).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, body, {"Content-Type": "application/json"}), timeout=20) as reply:
-        return json.load(reply)["result"]
 
 
 @contextlib.contextmanager

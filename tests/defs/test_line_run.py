@@ -8,12 +8,15 @@ from collections import defaultdict
 
 import polars as pl
 import pytest
-from line_campus import INTERVALS, SILENCE, START, rpc
+from line_campus import INTERVALS, SILENCE, START
+from solana.rpc.commitment import Confirmed
+from solders.signature import Signature
 
 from gridtokenx_pipeline.contracts import TABLES, certificates, core, market, settlement
 from gridtokenx_pipeline.defs.partitions import hour_key
 from gridtokenx_pipeline.solana.receipts import read_receipts
 
+NETTING = (settlement.NETS, settlement.NETTED)
 ENERGIES = ("generation", "load", "charge", "discharge", "import", "export")
 SUMS = ", ".join(f"sum({name}_wh) AS {name}" for name in ENERGIES)
 
@@ -29,7 +32,7 @@ def test_the_run_succeeds_and_every_check_passes(with_marts, job):
 def test_every_table_was_filled_but_those_of_faults_and_of_other_documents(with_marts):
     empty = {table.full_name for table in TABLES if with_marts.read(table).is_empty()}
     faults = {core.REJECTED_READINGS, core.ESTIMATES, core.EDITS, core.REVISIONS}
-    assert empty == {table.full_name for table in (*faults, core.TELEMETRY, *core.documents.TABLES, *market.INPUTS)}
+    assert empty == {table.full_name for table in (*faults, core.TELEMETRY, *core.documents.TABLES, *market.INPUTS, *NETTING)}
 
 
 def test_every_meter_interval_and_channel_is_one_reading(settled):
@@ -110,8 +113,8 @@ def test_the_chain_holds_the_root_that_the_items_make(settled):
     items = settled.read(settlement.ITEMS).sort("leaf_index")
     batches = settled.read(settlement.BATCHES)
     transactions = settled.read(settlement.TRANSACTIONS)
-    receipts = read_receipts([settled.settings.settlement.rpc_url], transactions["signature"].to_list())
-    assert len(batches) == len(transactions) == 2
+    receipts = read_receipts(settled.settings.rpc_urls, transactions["signature"].to_list())
+    assert len(batches) == 2
     for batch in batches.iter_rows(named=True):
         level = [
             hashlib.sha256(b"\0" + text.encode()).digest()
@@ -121,24 +124,35 @@ def test_the_chain_holds_the_root_that_the_items_make(settled):
         while len(level) > 1:
             pairs = [hashlib.sha256(b"\1" + a + b).digest() for a, b in zip(level[::2], level[1::2], strict=False)]
             level = pairs + level[len(pairs) * 2 :]
-        (signature,) = transactions.filter(pl.col("batch_id") == batch["batch_id"])["signature"]
+        of_batch = transactions.filter(pl.col("batch_id") == batch["batch_id"])
+        (signature,) = of_batch.filter(pl.col("kind").str.contains("record_batch"))["signature"]
         memo = receipts[signature].memo
         assert memo.split(":")[-1] == level[0].hex()
         assert f":{batch['window_start']:%Y-%m-%dT%H:%M:%SZ}:v1:15:{batch['traded_wh']}:{batch['amount_micro']}:" in memo
         assert receipts[signature].error is None
 
 
-def test_the_payer_signed_one_transaction_for_each_batch_and_nothing_else(settled):
-    sent = set(settled.read(settlement.TRANSACTIONS)["signature"])
-    settled_by = {s for s in settled.signed if _memo_lines(settled, s)}
-    assert settled_by == sent
+def test_every_action_was_carried_once_and_nothing_else_was_settled(settled):
+    actions, transactions = settled.read(settlement.ACTIONS), settled.read(settlement.TRANSACTIONS)
+    assert dict(actions.group_by("kind").len().iter_rows()) == {
+        "submit_energy_reading": 8,
+        "record_batch": 2,
+        "mint_grid": 4,
+        "execute_trade": len(settled.read(market.TRADES)),
+        "mint_rec": 4,
+    }
+    assert set(actions["state"]) == {"done"}
+    assert set(transactions["state"]) == {"confirmed"}
+    carried = actions.group_by("signature").len()
+    assert dict(transactions.select("signature", "actions").iter_rows()) == dict(carried.iter_rows())
+    assert {s for s in settled.signed if _memo_lines(settled, s)} == set(
+        transactions.filter(pl.col("kind").str.contains("record_batch"))["signature"]
+    )
 
 
 def _memo_lines(campus, signature: str) -> list[str]:
-    found = rpc(
-        campus.settings.settlement.rpc_url, "getTransaction", signature, {"encoding": "json", "maxSupportedTransactionVersion": 0}
-    )
-    return [line for line in found["meta"]["logMessages"] if "gtx1:" in line]
+    found = campus.rpc("get_transaction", Signature.from_string(signature), "base64", Confirmed, 0)
+    return [line for line in found.transaction.meta.log_messages if "gtx1:" in line]
 
 
 def test_every_hour_of_a_range_has_its_own_evaluation_of_each_check(settled, copied):

@@ -1,5 +1,6 @@
 """`settlement.*`: closed intervals become batches, batches become transactions, and the chain's receipts come back."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import dagster as dg
@@ -15,9 +16,8 @@ from ..market.assets import SETTLED
 from ..partitions import HOURS, window
 from ..resources import Stores
 from ..specs import result, spec, stage
-
-CONFIRMED, FAILED = "confirmed", "failed"
-KINDS = {"memo": "memo"}
+from . import planning
+from .submission import DONE, actions_from, batch_states, submit, transactions_from, with_outcomes
 
 
 @stage(
@@ -29,6 +29,13 @@ KINDS = {"memo": "memo"}
             partitions_def=HOURS,
         )
         for table in (settlement.ITEMS, settlement.BATCHES)
+    ]
+    + [
+        spec(settlement.ACTIONS, [settlement.ITEMS, settlement.BATCHES, certificates.EVENTS], partitions_def=HOURS),
+        *(
+            spec(table, [settlement.BATCHES, market.TRADES, certificates.EVENTS], partitions_def=HOURS)
+            for table in (settlement.NETS, settlement.NETTED)
+        ),
     ],
 )
 def plan_settlement(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[dg.MaterializeResult]:
@@ -51,11 +58,23 @@ def plan_settlement(context: dg.AssetExecutionContext, stores: Stores) -> Iterat
         stores.warehouse.read_window(certificates.BUNDLES, start, end),
         intervals,
     )
-    items, batches, _ = stores.warehouse.commit(
+    chain = planning.chain_of(stores.settings)
+    actions = planning.actions_of_batches(stores.warehouse, chain, planned, intervals, start, end)
+    items, batches, _, *_ = stores.warehouse.commit(
         Append(settlement.ITEMS, planned.items),
         Append(settlement.BATCHES, planned.batches),
         SetState(market.INTERVALS, keys, SETTLED),
+        *planning.appended(actions),
     )
+    nets, new = 0, len(actions)
+    for net, netted, of_net in planning.nets_of_periods(stores.warehouse, chain, start, end):
+        changes = (Append(settlement.NETS, net), Append(settlement.NETTED, netted), Append(settlement.ACTIONS, of_net))
+        stores.warehouse.commit(*changes)
+        nets, new = nets + 1, new + len(of_net)
+    for since, until in planning.windows_on_chain(stores.warehouse, chain, start, end):
+        late = planning.late_actions(stores.warehouse, chain, since, until)
+        stores.warehouse.commit(*planning.appended(late))
+        new += len(late)
     yield result(settlement.ITEMS, items.rows, items.changed, new_items=items.rows)
     yield result(
         settlement.BATCHES,
@@ -65,75 +84,45 @@ def plan_settlement(context: dg.AssetExecutionContext, stores: Stores) -> Iterat
         intervals_settled=int((keys["version"] == 1).sum()),
         corrections_settled=int((keys["version"] > 1).sum()),
     )
+    yield result(settlement.ACTIONS, new, new > 0, new_actions=new)
+    for table in (settlement.NETS, settlement.NETTED):
+        yield result(table, nets, nets > 0, new_nets=nets)
 
 
 @stage(
-    "submit_batches", [spec(settlement.TRANSACTIONS, [settlement.BATCHES], kinds=("solana", "ducklake"), partitions_def=HOURS)]
+    "submit_actions", [spec(settlement.TRANSACTIONS, [settlement.ACTIONS], kinds=("solana", "ducklake"), partitions_def=HOURS)]
 )
-def submit_batches(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
-    """Put every batch of the window that is not confirmed on chain, exactly once, and store the receipts.
+def submit_actions(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
+    """Have the chain do every action of the window that it has not done, exactly once, and store outcomes and receipts.
 
-    A run that dies anywhere in here is continued by the next one: the outbox holds every signature before it is sent.
-    Raises `dagster.Failure` naming the batches the chain refused.
+    A run that dies anywhere in here is continued by the next one: the outbox holds every signature before it is sent. What the
+    chain refuses is left with its code (`gridtokenx settle status`), and the rest lands; a check says that something was refused.
     """
-    from gridtokenx_pipeline.solana import keys
-    from gridtokenx_pipeline.solana.outbox import Batch
-    from gridtokenx_pipeline.solana.profiles import MemoProfile
-    from gridtokenx_pipeline.solana.sender import Price, submit_batches
-
     start, end = window(context)
-    settings = stores.settings
-    waiting = stores.warehouse.read(
-        settlement.BATCHES, "state <> ? AND window_start >= ? AND window_start < ?", (CONFIRMED, start, end)
-    ).sort("window_start", "batch_id")
-    receipts = (
-        submit_batches(
-            [Batch(row["batch_id"], row["zone"], row["window_start"], row["memo"]) for row in waiting.iter_rows(named=True)],
-            rpc_urls=[settings.settlement.rpc_url],
-            outbox=stores.outbox,
-            payer=keys.load_or_create(settings.payer_key),
-            profile=MemoProfile(),
-            commitment=settings.settlement.commitment,
-            price=Price(fixed=settings.settlement.compute_unit_price_micro_lamports),
-        )
-        if len(waiting)
-        else []
-    )
-    batches = stores.warehouse.read_window(settlement.BATCHES, start, end)
+    # The actions of a net are filed under the start of its period.
+    start = planning.reaches_back(planning.chain_of(stores.settings), start)
+    before = stores.warehouse.read_window(settlement.ACTIONS, start, end)
+    waiting = before.filter(pl.col("state") != DONE)
+    report = submit(stores, actions_from(waiting), context.log.info) if len(waiting) else None
     known = stores.warehouse.read_window(settlement.TRANSACTIONS, start, end)
-    attempts = stores.outbox.attempts(batches["batch_id"].to_list()) if len(batches) else []
-    rows = pl.DataFrame(
-        [
-            {
-                "signature": attempt.signature,
-                "batch_id": attempt.batch_id,
-                "kind": KINDS[settings.settlement.profile],
-                "slot": attempt.slot,
-                "fee_lamports": attempt.fee_lamports,
-                "compute_units": attempt.compute_units,
-                "state": attempt.state,
-                "error": attempt.error,
-            }
-            for attempt in attempts
-        ],
-        schema={n: t for n, t in settlement.TRANSACTIONS.frame_schema().items() if n not in ("zone", "window_start")},
-    ).join(batches.select("batch_id", "zone", "window_start"), on="batch_id")
-    rows = rows.select(list(settlement.TRANSACTIONS.frame_schema()))
+    ids = before["batch_id"].unique().to_list()
+    after = with_outcomes(before, stores.outbox.outcomes(batch_ids=ids)) if ids else before
+    rows = transactions_from(stores.outbox.attempts(batch_ids=ids) if ids else [], after)
     kept = known.join(rows, on="signature", how="anti")
-    by_state = {state: [r.batch_id for r in receipts if r.state == state] for state in (CONFIRMED, FAILED)}
+    states = batch_states(stores.warehouse.read_window(settlement.BATCHES, start, end), after)
     transactions, *_ = stores.warehouse.commit(
         Replace(settlement.TRANSACTIONS, pl.concat([kept, rows]), start, end),
-        *(SetState(settlement.BATCHES, pl.DataFrame({"batch_id": ids}), state) for state, ids in by_state.items() if ids),
+        Replace(settlement.ACTIONS, after, start, end),
+        *(SetState(settlement.BATCHES, pl.DataFrame({"batch_id": ids}), state) for state, ids in states.items() if ids),
     )
-    if by_state[FAILED]:
-        errors = {r.batch_id: r.error for r in receipts if r.state == FAILED}
-        raise dg.Failure(f"the chain refused {len(errors)} batches", metadata={"batches": dg.MetadataValue.json(errors)})
+    counts = after.group_by("state").len().iter_rows()
+    told = dataclasses.asdict(report.counts) if report else {}
     return result(
         settlement.TRANSACTIONS,
         transactions.rows,
         transactions.changed,
-        submitted=len(receipts),
-        fee_lamports=sum(r.fee_lamports or 0 for r in receipts),
-        compute_units=sum(r.compute_units or 0 for r in receipts),
-        signatures=dg.MetadataValue.json([r.signature for r in receipts][:50]),
+        submitted=len(waiting),
+        actions_by_state=dg.MetadataValue.json(dict(counts)),
+        **told,
+        signatures=dg.MetadataValue.json(rows.join(known, on="signature", how="anti")["signature"].to_list()[:50]),
     )

@@ -3,20 +3,60 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from gridtokenx_pipeline import clock
 from gridtokenx_pipeline.contracts import settlement
+
+from ..resources import Stores
 
 if TYPE_CHECKING:
     from gridtokenx_pipeline.solana.actions import Action
     from gridtokenx_pipeline.solana.outbox import Attempt, Outcome
+    from gridtokenx_pipeline.solana.sender import Report
+    from gridtokenx_pipeline.solana.setup import Statuses
 
 WAITING, DONE, REFUSED, PARKED = "waiting", "done", "refused", "parked"
 PENDING, CONFIRMED, FAILED = "pending", "confirmed", "failed"
 _ENDED = (DONE, REFUSED, PARKED)
+
+
+def submit(stores: Stores, actions: Sequence[Action], say: Callable[[str], None]) -> Report:
+    """Have the chain do `actions` through the configured profile; `say` is told how far it is. Raises as `Sender.submit` does."""
+    from gridtokenx_pipeline.solana.keys import role_key
+    from gridtokenx_pipeline.solana.profiles.choice import profile_of
+    from gridtokenx_pipeline.solana.sender import Price, submit_actions
+
+    settings = stores.settings.settlement
+    payer = role_key(stores.settings, "fee_payer")
+    return submit_actions(
+        actions,
+        rpc_urls=stores.settings.rpc_urls,
+        outbox=stores.outbox,
+        payer=payer,
+        profile=profile_of(stores.settings, payer, statuses=meter_statuses(stores)),
+        commitment=settings.commitment,
+        price=Price(settings.compute_unit_price_micro_lamports, settings.max_compute_unit_price_micro_lamports),
+        lookup_tables=settings.lookup_tables,
+        progress=lambda done, total, what: say(f"{what}: {done} of {total}"),
+    )
+
+
+def meter_statuses(stores: Stores) -> Statuses:
+    """Return the meters that no active device stands for, as suspended since now: those the registry on chain is told of.
+
+    A revoked certificate does not revoke its meter, which on chain is final: another device may take its place.
+    """
+    from gridtokenx_pipeline.solana.programs.instructions import MeterStatus
+
+    active: dict[str, bool] = {}
+    for device in stores.registry.devices():
+        active[device.meter_id] = active.get(device.meter_id, False) or device.status == "active"
+    since = int(clock.now().timestamp())
+    return {meter: (MeterStatus.SUSPENDED, since) for meter, serves in active.items() if not serves}
 
 
 def actions_from(rows: pl.DataFrame) -> list[Action]:
