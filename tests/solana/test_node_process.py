@@ -19,13 +19,15 @@ from gridtokenx_pipeline.solana.client import RpcPool, RpcUnavailable
 from gridtokenx_pipeline.solana.funding import ensure_funded
 from gridtokenx_pipeline.solana.receipts import read_receipts
 
+SLOT_MS = 200  # a blockhash serves 30 s: longer than it takes to start a node again
+
 
 async def balance(rpc, payer):
     return (await rpc.call("get_balance", payer.pubkey(), Confirmed)).value
 
 
 def test_kill_9_loses_nothing_acknowledged_and_doubles_nothing(node_process):
-    node, payer = node_process(), Keypair()
+    node, payer = node_process(SLOT_MS), Keypair()
 
     async def before():
         async with RpcPool([node.url]) as rpc:
@@ -39,7 +41,7 @@ def test_kill_9_loses_nothing_acknowledged_and_doubles_nothing(node_process):
     told = read_receipts([node.url], signatures[:3])
     node.process.kill()
     node.process.wait()
-    second = node_process()
+    second = node_process(SLOT_MS)
 
     async def after():
         async with RpcPool([second.url]) as rpc:
@@ -54,7 +56,7 @@ def test_kill_9_loses_nothing_acknowledged_and_doubles_nothing(node_process):
 
 
 def test_killed_while_transactions_are_on_their_way(node_process):
-    node, payer = node_process(), Keypair()
+    node, payer = node_process(SLOT_MS), Keypair()
 
     async def interrupted():
         landed = []
@@ -74,7 +76,7 @@ def test_killed_while_transactions_are_on_their_way(node_process):
 
     raws, acknowledged = asyncio.run(interrupted())
     node.process.wait()
-    again = node_process()
+    again = node_process(SLOT_MS)
 
     async def resumed():
         async with RpcPool([again.url]) as rpc:

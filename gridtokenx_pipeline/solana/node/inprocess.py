@@ -73,13 +73,13 @@ class _Service:
         if self._bank is None or self._ledger is None:
             ledger = open_ledger(
                 address.directory,
-                now_ms=int(clock.now().timestamp() * 1000),
+                now_ms=int(clock.system_clock().timestamp() * 1000),
                 slot_ms=address.slot_ms,
                 operator=address.operator,
             )
             try:
-                # The clock is asked for at every call, so that a test may replace it.
-                self._bank = Bank(ledger, lambda: clock.now())
+                # A chain's time goes on, whatever time the pipeline is told it is.
+                self._bank = Bank(ledger, clock.system_clock)
             except BaseException:
                 ledger.close()
                 raise
