@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from solana.rpc.commitment import Confirmed
 from solders.instruction import AccountMeta, Instruction
@@ -31,6 +31,8 @@ MAX_ADDRESSES = 256
 EXTENSION = 27
 """Addresses that one transaction adds, with the two instructions of a compute budget beside."""
 _META_BYTES = 56
+_ACTIVE = b"\xff" * 8
+_ACCOUNTS_PER_CALL = 100
 _AT_ONCE = 200  # of the 512 slots that a cluster remembers the hashes of
 _SYSTEM = Pubkey.default()
 
@@ -109,14 +111,20 @@ class LookupTables:
     async def _keep(self, address: Pubkey) -> None:
         """Remember what the table holds by its account: extensions that were sent at once land in any order."""
         account = (await self._rpc.call("get_account_info", address, Confirmed)).value
-        if account is not None and account.owner == PROGRAM:
-            data = bytes(account.data)[_META_BYTES:]
-            held = [str(Pubkey(data[at : at + 32])) for at in range(0, len(data) - 31, 32)]
+        if _usable(account):
+            held = [str(key) for key in _held(account)]
             self._outbox.keep_lookup_table(await self._genesis(), str(self._authority.pubkey()), str(address), held)
 
     async def _known(self) -> dict[str, list[Pubkey]]:
-        found = self._outbox.lookup_tables(await self._genesis(), str(self._authority.pubkey()))
-        return {table: [Pubkey.from_string(key) for key in held] for table, held in found.items()}
+        """What the remembered tables hold on chain. One that the chain does not have, or no longer, is left out."""
+        remembered = self._outbox.lookup_tables(await self._genesis(), str(self._authority.pubkey()))
+        addresses = [Pubkey.from_string(table) for table in remembered]
+        found: dict[str, list[Pubkey]] = {}
+        for start in range(0, len(addresses), _ACCOUNTS_PER_CALL):
+            part = addresses[start : start + _ACCOUNTS_PER_CALL]
+            accounts = (await self._rpc.call("get_multiple_accounts", part, Confirmed)).value
+            found |= {str(each): _held(account) for each, account in zip(part, accounts, strict=True) if _usable(account)}
+        return found
 
     async def _genesis(self) -> str:
         if self._cluster is None:
@@ -143,6 +151,16 @@ class LookupTables:
             AccountMeta(_SYSTEM, is_signer=False, is_writable=False),
         ]
         return Instruction(PROGRAM, struct.pack("<IQ", 2, len(keys)) + b"".join(map(bytes, keys)), metas)
+
+
+def _usable(account: Any) -> bool:
+    """Whether an account is a table that was not deactivated. Layout: u32 kind, then u64 deactivation slot (Agave)."""
+    return account is not None and account.owner == PROGRAM and bytes(account.data)[4:12] == _ACTIVE
+
+
+def _held(account: Any) -> list[Pubkey]:
+    data = bytes(account.data)[_META_BYTES:]
+    return [Pubkey(data[at : at + 32]) for at in range(0, len(data) - 31, 32)]
 
 
 def _accounts(composed: Sequence[Composed]) -> list[Pubkey]:

@@ -7,11 +7,8 @@ landed, by a unique index, and an action that has ended takes no attempt.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -20,6 +17,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gridtokenx_pipeline import clock
 
 from ..actions import Action, Refusal, in_order
+from .engine import open_engine
+from .records import Attempt, Landed, OutboxConflict, Outcome, Signed
 from .tables import ACTIONS, ATTEMPTS, CARRIED, LOOKUP_TABLES, ActionState, AttemptState, metadata
 
 _T = TypeVar("_T")
@@ -28,80 +27,13 @@ _ACTION = ("action_id", "batch_id", "zone", "window_start", "kind", "natural_key
 _STUCK: tuple[ActionState, ...] = ("refused", "parked")
 
 
-class OutboxConflict(Exception):
-    """An action came again with another payload, got a second live attempt, or an ended attempt changed its mind."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How an action stands; `signature` is of the transaction that carried it last, where one did."""
-
-    action: Action
-    state: ActionState
-    signature: str | None
-    error_code: int | None
-    error: str | None
-    updated_at: dt.datetime
-
-
-@dataclass(frozen=True)
-class Signed:
-    """A signed transaction that is about to be sent, and the actions of one batch that it carries."""
-
-    actions: tuple[Action, ...]
-    signature: str
-    payer: str
-    raw_tx: bytes
-    last_valid_block_height: int
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One signed transaction; `kind` are the kinds of its actions joined by +, `actions` how many there are."""
-
-    id: int
-    batch_id: str
-    kind: str
-    actions: int
-    signature: str
-    payer: str
-    raw_tx: bytes
-    last_valid_block_height: int
-    state: AttemptState
-    slot: int | None
-    fee_lamports: int | None
-    compute_units: int | None
-    error: str | None
-    created_at: dt.datetime
-
-
-@dataclass(frozen=True)
-class Landed:
-    """A transaction that landed: what it cost, and where it failed, the chain's error."""
-
-    attempt_id: int
-    slot: int
-    fee_lamports: int | None
-    compute_units: int | None
-    error: str | None = None
-
-
 class Outbox:
     """The tables at an SQLAlchemy URL (SQLite file or PostgreSQL). Every method is one transaction."""
 
     def __init__(self, url: str):
         """Connect and create what is missing. Raises `ValueError` for an in-memory database, which could not outlive a crash."""
         self.url = sa.make_url(url)
-        if self.url.get_backend_name() == "sqlite":
-            if self.url.database in (None, "", ":memory:"):
-                raise ValueError("the outbox needs a database file: what it holds must outlive the process")
-            Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
-            self.engine = sa.create_engine(self.url)
-            sa.event.listen(self.engine, "connect", _tune_sqlite)
-            # Without this a transaction that reads before it writes fails at once when another process writes in between.
-            sa.event.listen(self.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-        else:
-            self.engine = sa.create_engine(self.url, pool_pre_ping=True)
+        self.engine = open_engine(self.url)
         self.create_all()
 
     def create_all(self) -> None:
@@ -117,7 +49,10 @@ class Outbox:
 
         Raises `OutboxConflict`, adding none, where an id is there with another payload.
         """
-        wanted = {action.action_id: action for action in actions}
+        wanted: dict[str, Action] = {}
+        for action in actions:
+            if wanted.setdefault(action.action_id, action) != action:
+                raise OutboxConflict(f"action {action.action_id} was asked for with two payloads")
         now, added = clock.now(), 0
         insert = sqlite.insert if self.engine.dialect.name == "sqlite" else postgresql.insert
         with self.engine.begin() as connection:
@@ -356,14 +291,6 @@ class Outbox:
         self._move_in(connection, ids, ("sent",), of_actions)
         if state != "confirmed":
             connection.execute(CARRIED.update().where(CARRIED.c.attempt_id == attempt_id).values(live=False))
-
-
-def _tune_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # SQLAlchemy's "begin" event begins, not the driver
-    cursor = connection.cursor()
-    for pragma in ("busy_timeout = 30000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
 
 
 def _chunks(values: list[_T]) -> Iterator[list[_T]]:

@@ -52,12 +52,13 @@ def pack(actions: Sequence[Action], profile: SettlementProfile, payer: Pubkey, t
 
 def _groups(actions: Sequence[Action], profile: SettlementProfile) -> Iterator[tuple[tuple[Keypair, ...], list[Action]]]:
     """Actions that may share a transaction, kinds with the same signers after each other."""
+    # By kind, since solders derives a public key anew each time it is asked for one.
+    signers_of = {kind: tuple(profile.signers(kind)) for kind in {action.kind for action in actions}}
+    keys_of = {kind: tuple(signer.pubkey() for signer in signers) for kind, signers in signers_of.items()}
     for _, of_batch in groupby(actions, key=lambda action: action.batch_id):
         by_signers: dict[tuple[Pubkey, ...], tuple[tuple[Keypair, ...], list[Action]]] = {}
         for action in of_batch:
-            signers = tuple(profile.signers(action.kind))
-            key = tuple(signer.pubkey() for signer in signers)
-            by_signers.setdefault(key, (signers, []))[1].append(action)
+            by_signers.setdefault(keys_of[action.kind], (signers_of[action.kind], []))[1].append(action)
         yield from by_signers.values()
 
 
