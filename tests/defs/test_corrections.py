@@ -84,7 +84,7 @@ def test_the_correction_is_a_batch_of_its_own_on_the_chain(corrected):
     assert kinds == [("energy_reading", corrected.meters[0].id), ("grid_settlement", grid)]
     assert settlement_violations(corrected.read(settlement.ITEMS), batches).is_empty()
     sent = [signature for signature in corrected.transactions_on_chain() if signature not in corrected.sent_before]
-    receipts = read_receipts([corrected.settings.settlement.rpc_url], sent).values()
+    receipts = read_receipts(corrected.settings.rpc_urls, sent).values()
     assert [receipt.memo for receipt in receipts] == [second["memo"]]
 
 

@@ -11,9 +11,9 @@ from line_campus import AFTERWARDS, SILENCE, START, clock_at, reading_messages
 
 from gridtokenx_pipeline.contracts import certificates, core, market, raw, settlement
 from gridtokenx_pipeline.defs.landing import assets as landing_assets
+from gridtokenx_pipeline.solana.broadcast import Broadcast
 from gridtokenx_pipeline.solana.outbox import Outbox
 from gridtokenx_pipeline.solana.receipts import read_receipts
-from gridtokenx_pipeline.solana.sender import Sender
 from gridtokenx_pipeline.warehouse import Append, Warehouse
 
 
@@ -23,7 +23,7 @@ def test_a_second_run_writes_nothing_anywhere(settled, copied):
     run = campus.run("tick")
     assert run.success, run.failed_steps
     assert run.failed_checks() == SILENCE
-    assert len(run.checks) == 15
+    assert len(run.checks) == 20
     assert campus.hashes() == before
     assert campus.last_snapshot() == snapshot
     assert campus.transactions_on_chain() == sent
@@ -82,22 +82,27 @@ def in_the_first_chunk(patch):
 
 
 def after_sending(patch):
-    send = Sender._send_first
+    send = Broadcast._send_first
 
     async def dying(self, attempt):
         await send(self, attempt)
         patch.undo()
         raise Died
 
-    patch.setattr(Sender, "_send_first", dying)
+    patch.setattr(Broadcast, "_send_first", dying)
 
 
 def after_confirmation(patch):
-    def dying(self, batch_ids):
+    resolve = Broadcast.resolve
+
+    async def dying(self, attempts):
+        found = await resolve(self, attempts)
+        if not attempts:
+            return found
         patch.undo()
         raise Died
 
-    patch.setattr(Outbox, "receipts", dying)
+    patch.setattr(Broadcast, "resolve", dying)
 
 
 # In the order of the line: each run gets as far as the next deadly place, over the ruins of the runs before.
@@ -108,9 +113,9 @@ DEATHS = (
     ("settle_unchecked", "clear_market", after_commit_of(market.TRADES)),
     ("settle_unchecked", "issue_certificates", after_commit_of(certificates.BUNDLES)),
     ("settle_unchecked", "plan_settlement", after_commit_of(settlement.BATCHES, Append)),
-    ("settle_unchecked", "submit_batches", after_sending),
-    ("settle_unchecked", "submit_batches", after_confirmation),
-    ("settle_unchecked", "submit_batches", after_commit_of(settlement.TRANSACTIONS)),
+    ("settle_unchecked", "submit_actions", after_sending),
+    ("settle_unchecked", "submit_actions", after_confirmation),
+    ("settle_unchecked", "submit_actions", after_commit_of(settlement.TRANSACTIONS)),
 )
 
 
@@ -130,7 +135,7 @@ def test_a_line_that_dies_at_every_stage_ends_as_if_undisturbed(landed, settled,
     assert last.failed_checks() == SILENCE
     assert campus.hashes(chain=False) == settled.hashes(chain=False)
     signatures = campus.transactions_on_chain()
-    receipts = read_receipts([campus.settings.settlement.rpc_url], signatures).values()
+    receipts = read_receipts(campus.settings.rpc_urls, signatures).values()
     memos = Counter(r.memo for r in receipts if r.memo and r.memo.startswith("gtx1:"))
     assert memos == Counter(dict.fromkeys(campus.read(settlement.BATCHES)["memo"], 1))
     with clock_at(AFTERWARDS):
