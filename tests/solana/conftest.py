@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 import subprocess
 import sys
 import uuid
@@ -15,11 +16,12 @@ from aiohttp.test_utils import TestServer
 from solders.transaction import VersionedTransaction
 
 from gridtokenx_pipeline import clock
+from gridtokenx_pipeline.solana.actions import Action
 from gridtokenx_pipeline.solana.client import RpcPool
 from gridtokenx_pipeline.solana.node.bank import Bank
 from gridtokenx_pipeline.solana.node.ledger import Ledger
 from gridtokenx_pipeline.solana.node.rpc import application
-from gridtokenx_pipeline.solana.outbox import Batch, Outbox
+from gridtokenx_pipeline.solana.outbox import Outbox
 from gridtokenx_pipeline.solana.profiles import memo_of
 from gridtokenx_pipeline.solana.sender import Pace
 
@@ -33,13 +35,15 @@ def now_ms() -> int:
     return int(clock.now().timestamp() * 1000)
 
 
-def make_batches(count: int, tag: str = "") -> list[Batch]:
-    batches = []
+def make_memos(count: int, tag: str = "") -> list[Action]:
+    """Memo actions of `count` intervals, a batch each."""
+    actions = []
     for number in range(count):
         start = START + dt.timedelta(minutes=5 * number)
         memo = f"gtx1:stanford:{start:%Y-%m-%dT%H:%M:%SZ}:v1:27:{1000 + number}:{2000 + number}:900:{tag or 'a':0<64}"
-        batches.append(Batch(str(uuid.uuid5(uuid.NAMESPACE_URL, memo)), "stanford", start, memo))
-    return batches
+        batch, arguments = str(uuid.uuid5(uuid.NAMESPACE_URL, memo)), json.dumps({"memo": memo}, separators=(",", ":"))
+        actions.append(Action(f"memo:{batch}", batch, "stanford", start, "memo", batch, arguments))
+    return actions
 
 
 @dataclass
@@ -111,8 +115,8 @@ def until() -> Callable:
 
 
 @pytest.fixture
-def batches() -> Callable[..., list[Batch]]:
-    return make_batches
+def memos() -> Callable[..., list[Action]]:
+    return make_memos
 
 
 @pytest.fixture
