@@ -2,100 +2,152 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sqlite3
 
 import pytest
+import sqlalchemy as sa
 
+from gridtokenx_pipeline.solana.actions import Refusal
 from gridtokenx_pipeline.solana.lease import SubmitterBusy, submission_lease
-from gridtokenx_pipeline.solana.outbox import Outbox, OutboxConflict
+from gridtokenx_pipeline.solana.outbox import Landed, Outbox, OutboxConflict, Signed
+from gridtokenx_pipeline.solana.outbox.tables import ATTEMPTS, CARRIED
 
 
-def record(outbox, batch, signature="s1", height=100):
-    return outbox.record_attempt(batch.batch_id, signature=signature, payer="p", raw_tx=b"raw", last_valid_block_height=height)
+def record(outbox, *actions, signature="s1"):
+    (attempt,) = outbox.record_attempts([Signed(actions, signature, "payer", b"raw", 100)])
+    return attempt
 
 
-def state(outbox, batch):
-    return outbox.receipts([batch.batch_id])[0].state
+def states(outbox, actions):
+    return [one.state for one in outbox.outcomes(action_ids=[action.action_id for action in actions])]
 
 
-def test_enqueue_ignores_repeats_and_refuses_conflicts_whole(outbox, batches):
-    first, second, third = batches(3)
+def land(outbox, attempt, error=None):
+    outbox.settle_attempts([Landed(attempt.id, 7, 5000, 900, error)])
+
+
+def test_enqueue_ignores_repeats_and_refuses_conflicts_whole(outbox, memos):
+    first, second, third = memos(3)
     assert outbox.enqueue([first, second]) == 2
     assert outbox.enqueue([second, first, second]) == 0
-    with pytest.raises(OutboxConflict, match=first.batch_id):
-        outbox.enqueue([third, dataclasses.replace(first, memo="other")])
-    assert [b.batch_id for b in outbox.batches()] == [first.batch_id, second.batch_id]
-    assert outbox.batches()[0] == first
+    with pytest.raises(OutboxConflict, match=first.action_id):
+        outbox.enqueue([third, dataclasses.replace(first, arguments="{}")])
+    with pytest.raises(OutboxConflict, match=third.action_id):
+        outbox.enqueue([third, dataclasses.replace(third, zone="elsewhere")])
+    assert outbox.actions() == [first, second]
+    assert outbox.counts() == {"waiting": 2}
 
 
-def test_enqueue_many_and_conflict_within_one_call(outbox, batches):
-    many = batches(1000)
-    assert outbox.enqueue(many) == 1000
+def test_many_actions_are_found_by_ids_batches_and_states(outbox, memos):
+    many = memos(1000)
+    assert outbox.enqueue(many[::-1]) == 1000
     assert outbox.enqueue(many) == 0
-    assert outbox.batches([b.batch_id for b in many[:900]], "pending") == many[:900]
-    fresh = batches(1, "b")[0]
-    with pytest.raises(OutboxConflict):
-        outbox.enqueue([fresh, dataclasses.replace(fresh, zone="elsewhere")])
-    assert outbox.batches([fresh.batch_id]) == []
+    assert outbox.actions(action_ids=[one.action_id for one in many[:900]], states=["waiting"]) == many[:900]
+    assert outbox.actions(batch_ids=[many[7].batch_id]) == [many[7]]
+    assert outbox.actions(action_ids=[]) == []
+    assert outbox.park([one.action_id for one in many[:500]], "meter is being replaced") == 500
+    assert outbox.actions(states=["parked"]) == many[:500]
+    assert outbox.counts() == {"waiting": 500, "parked": 500}
 
 
-def test_one_live_attempt_for_each_batch(outbox, batches):
-    (batch,) = batches(1)
+def test_an_action_is_in_one_live_transaction(outbox, memos):
+    one, two, unknown = memos(3)
+    outbox.enqueue([one, two])
     with pytest.raises(OutboxConflict):
-        record(outbox, batch)
-    outbox.enqueue([batch])
-    first = record(outbox, batch)
-    assert (state(outbox, batch), outbox.open_attempts()) == ("submitted", [first])
-    with pytest.raises(OutboxConflict):
-        record(outbox, batch, "s2")
+        record(outbox, unknown)
+    first = record(outbox, one, two)
+    assert (first.actions, first.kind, states(outbox, [one, two])) == (2, "memo", ["sent", "sent"])
+    for actions, signature in (((one,), "s2"), ((two,), "s1")):
+        with pytest.raises(OutboxConflict):
+            record(outbox, *actions, signature=signature)
+    assert outbox.open_attempts() == [first]
     outbox.expire_attempt(first.id)
-    assert state(outbox, batch) == "pending"
-    second = record(outbox, batch, "s2")
-    outbox.confirm_attempt(second.id, slot=7, fee_lamports=5000, compute_units=900)
-    outbox.confirm_attempt(second.id, slot=7, fee_lamports=5000, compute_units=900)
+    assert states(outbox, [one, two]) == ["waiting", "waiting"]
+    second = record(outbox, one, signature="s2")
+    third = record(outbox, two, signature="s3")
+    for _ in range(2):
+        land(outbox, second)
+        land(outbox, third, '{"InstructionError":[1,{"Custom":6000}]}')
+    assert states(outbox, [one, two]) == ["done", "waiting"]
     with pytest.raises(OutboxConflict):
-        record(outbox, batch, "s3")
-    with pytest.raises(OutboxConflict):
-        outbox.expire_attempt(second.id)
-    with pytest.raises(OutboxConflict):
-        outbox.fail_attempt(second.id, error="x")
-    receipt = outbox.receipts([batch.batch_id])[0]
-    assert (receipt.signature, receipt.slot, receipt.fee_lamports, receipt.state) == ("s2", 7, 5000, "confirmed")
-    assert [a.state for a in outbox.attempts([batch.batch_id])] == ["expired", "confirmed"]
-
-
-def test_signatures_are_unique_across_batches(outbox, batches):
-    one, two = batches(2)
-    outbox.enqueue([one, two])
-    record(outbox, one)
-    with pytest.raises(OutboxConflict):
-        record(outbox, two)
-    assert state(outbox, two) == "pending"
-
-
-def test_failure_keeps_the_error_until_requeued(outbox, batches):
-    one, two = batches(2)
-    outbox.enqueue([one, two])
-    outbox.fail_attempt(record(outbox, one).id, error='{"InstructionError":[1,{"Custom":1}]}')
-    outbox.fail_batch(two.batch_id, "TransactionTooLarge")
-    assert [r.error for r in outbox.receipts([one.batch_id, two.batch_id])] == [
-        '{"InstructionError":[1,{"Custom":1}]}',
-        "TransactionTooLarge",
+        record(outbox, one, signature="s4")
+    for changed in (lambda: outbox.expire_attempt(second.id), lambda: outbox.fail_attempt(second.id, error="x")):
+        with pytest.raises(OutboxConflict):
+            changed()
+    (outcome,) = outbox.outcomes(states=["done"])
+    assert (outcome.action, outcome.signature) == (one, "s2")
+    assert [(a.signature, a.state) for a in outbox.attempts([one.batch_id, two.batch_id])] == [
+        ("s1", "expired"),
+        ("s2", "confirmed"),
+        ("s3", "failed"),
     ]
-    assert outbox.requeue([one.batch_id, two.batch_id, "unknown"]) == 2
-    assert (state(outbox, one), state(outbox, two)) == ("pending", "pending")
-    record(outbox, one, "s2")
-    assert outbox.requeue([one.batch_id]) == 0
 
 
-def test_survives_reopening_and_refuses_memory(tmp_path, batches):
-    url = f"sqlite:///{tmp_path / 'deep' / 'box.sqlite'}"
-    (batch,) = batches(1)
-    first = Outbox(url)
-    first.enqueue([batch])
-    attempt = record(first, batch)
+@pytest.mark.parametrize("ended", ["sent", "confirmed"])
+def test_the_database_itself_forbids_a_second_live_transaction(outbox, memos, ended):
+    """Whatever code forgets to ask: the index is there."""
+    (one,) = memos(1)
+    outbox.enqueue([one])
+    attempt = record(outbox, one)
+    if ended == "confirmed":
+        land(outbox, attempt)
+    values = {"batch_id": one.batch_id, "kind": "memo", "actions": 1, "signature": "s2", "payer": "p", "raw_tx": b""}
+    row = values | {"last_valid_block_height": 1, "state": "sent", "created_at": attempt.created_at}
+    with outbox.engine.begin() as connection:
+        key = connection.execute(ATTEMPTS.insert().values(row)).inserted_primary_key[0]
+        with pytest.raises(sa.exc.IntegrityError):
+            connection.execute(CARRIED.insert().values(attempt_id=key, action_id=one.action_id, live=True))
+
+
+def test_all_of_a_call_is_recorded_or_nothing(outbox, memos):
+    one, two = memos(2)
+    outbox.enqueue([one, two])
+    with pytest.raises(OutboxConflict):
+        outbox.record_attempts([Signed((one,), "s1", "p", b"", 1), Signed((two, one), "s2", "p", b"", 1)])
+    assert states(outbox, [one, two]) == ["waiting", "waiting"]
+    assert outbox.attempts() == []
+
+
+def test_refused_and_parked_wait_for_the_operator(outbox, memos):
+    one, two, three = memos(3)
+    outbox.enqueue([one, two, three])
+    land(outbox, record(outbox, one), "boom")
+    outbox.refuse({one.action_id: Refusal(6001, "window too old")}, "s1")
+    outbox.park_refused({two.action_id: Refusal(None, "no such meter")})
+    outbox.finish([three.action_id])
+    told = {o.action.action_id: (o.state, o.signature, o.error_code, o.error) for o in outbox.outcomes()}
+    assert told == {
+        one.action_id: ("refused", "s1", 6001, "window too old"),
+        two.action_id: ("parked", None, None, "no such meter"),
+        three.action_id: ("done", None, None, None),
+    }
+    every = [one.action_id, two.action_id, three.action_id, "unknown"]
+    assert outbox.park(every, "later") == 1
+    assert outbox.retry(every) == 2
+    assert states(outbox, [one, two, three]) == ["waiting", "waiting", "done"]
+    assert {o.error for o in outbox.outcomes()} == {None}
+    record(outbox, one, signature="s2")
+    assert outbox.retry([one.action_id]) == outbox.park([one.action_id], "too late") == 0
+
+
+def test_survives_reopening_beside_an_old_outbox_and_refuses_memory(tmp_path, memos):
+    file = tmp_path / "deep" / "box.sqlite"
+    file.parent.mkdir()
+    with sqlite3.connect(file) as old:
+        old.execute("CREATE TABLE outbox_batches (batch_id TEXT PRIMARY KEY, state TEXT)")
+        old.execute("INSERT INTO outbox_batches VALUES ('b', 'confirmed')")
+    (one,) = memos(1)
+    first = Outbox(f"sqlite:///{file}")
+    first.enqueue([one])
+    attempt = record(first, one)
+    first.keep_lookup_table("cluster", "payer", "table", ["a", "b"])
+    first.keep_lookup_table("cluster", "payer", "table", ["a", "b", "c"])
     first.close()
-    second = Outbox(url)
+    second = Outbox(f"sqlite:///{file}")
     assert second.open_attempts() == [attempt]
+    assert second.carried_by(attempt.id) == [one]
+    assert second.lookup_tables("cluster", "payer") == {"table": ["a", "b", "c"]}
+    assert second.lookup_tables("another", "payer") == {}
     second.close()
     with pytest.raises(ValueError, match="outlive"):
         Outbox("sqlite://")
