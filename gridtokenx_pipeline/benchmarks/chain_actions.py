@@ -28,7 +28,7 @@ def meter_ids(meters: int) -> list[str]:
 
 
 def interval(meters: int, start: dt.datetime) -> Interval:
-    """Return an interval of `meters` meters, 40 % of which generate 1 to 500 Wh more than they use, and the others lack as much."""
+    """Return an interval of `meters` meters: 40 % generate 1 to 500 Wh more than they use, the others lack as much."""
     from gridtokenx_pipeline.domain.certificates import Rules, Standing, certify
     from gridtokenx_pipeline.domain.market import Tariff, clear, positions
     from gridtokenx_pipeline.domain.settlement import actions_of, plan

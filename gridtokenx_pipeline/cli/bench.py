@@ -19,6 +19,7 @@ BENCHMARKS = {
     "window": "10,000 meters' five minutes, 200,000 messages, from raw to 5-minute energy: seconds and memory",
     "matching": "clearing the market: 25 to 100,000 meters at once, a day and a year of the campus",
     "certificates": "certificates of a campus day, from energy to events and holdings",
+    "chain": "settlement on the local node: transactions, fees and seconds of an interval of 25 and of 10,000 meters (minutes)",
     "tick": "one five-minute run of 25 meters, from the schedule's tick to finished checks",
     "backfill": "a campus day through the real assets, and what a month of it takes",
     "gx": "a million readings through Great Expectations, against the same rules in SQL",
