@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from aiohttp.test_utils import TestServer
 from solders.transaction import VersionedTransaction
+from spl.memo.constants import MEMO_PROGRAM_ID
 
 from gridtokenx_pipeline import clock
 from gridtokenx_pipeline.solana.actions import Action
@@ -22,7 +23,6 @@ from gridtokenx_pipeline.solana.node.bank import Bank
 from gridtokenx_pipeline.solana.node.ledger import Ledger
 from gridtokenx_pipeline.solana.node.rpc import application
 from gridtokenx_pipeline.solana.outbox import Outbox
-from gridtokenx_pipeline.solana.profiles import memo_of
 from gridtokenx_pipeline.solana.sender import Pace
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -58,9 +58,11 @@ class Node:
         """Settlement memos that landed and succeeded, counted from the ledger itself."""
         found: Counter[str] = Counter()
         for entry in self.ledger.entries():
-            memo = memo_of(VersionedTransaction.from_bytes(entry.raw))
-            if entry.err is None and memo and memo.startswith("gtx1:"):
-                found[memo] += 1
+            message = VersionedTransaction.from_bytes(entry.raw).message
+            for instruction in message.instructions if entry.err is None else ():
+                text = bytes(instruction.data)
+                if message.account_keys[instruction.program_id_index] == MEMO_PROGRAM_ID and text.startswith(b"gtx1:"):
+                    found[text.decode()] += 1
         return found
 
 

@@ -85,14 +85,15 @@ def middleware(faults):
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-async def test_every_batch_lands_exactly_once_under_faults(start_node, connect, outbox, batches, fast, seed):
+async def test_every_action_lands_exactly_once_under_faults(start_node, connect, outbox, memos, fast, seed):
     faults = Faults(seed, busy=0.1, lost=0.25, swallowed=0.3, garbage=0.04)
-    node, payer, many = await start_node(middleware(faults), slot_ms=4), Keypair(), batches(24)
+    node, payer, many = await start_node(middleware(faults), slot_ms=4), Keypair(), memos(24)
     rpc = connect(node.url)
     await ensure_funded(rpc, payer.pubkey())
-    receipts = await Sender(rpc, outbox, payer, MemoProfile(), pace=fast, signatures_per_batch=50).submit(many)
-    assert {r.state for r in receipts} == {"confirmed"}
-    assert node.memos() == {b.memo: 1 for b in many}
+    sender = Sender(rpc, outbox, payer, MemoProfile(payer.pubkey()), pace=fast, signatures_per_action=50, check_funds=False)
+    report = await sender.submit(many)
+    assert {o.state for o in report.outcomes} == {"done"}
+    assert node.memos() == {a.values["memo"]: 1 for a in many}
     assert set(faults.seen) == {"busy", "lost", "swallowed", "garbage"}
     states = [a.state for a in outbox.attempts()]
     assert states.count("confirmed") == 24
