@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from solana.rpc.commitment import Commitment
 from solders.hash import Hash
 from solders.keypair import Keypair
+from solders.pubkey import Pubkey
 
 from .client import RpcPool, RpcUnavailable
 from .errors import error_json, error_text
@@ -30,6 +32,7 @@ _NOT_THE_ACTIONS = (
 # Agave has named it either way.
 _EXHAUSTED = ("ComputationalBudgetExceeded", "ProgramFailedToComplete")
 _BUDGET_UNITS = 150
+_PRICED_ACCOUNTS = 128  # as many as a node is asked about at once
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,16 @@ class Rehearsal:
         self._commitment = Commitment(commitment)
         self._parallel = asyncio.Semaphore(8)
 
-    async def unit_price(self) -> int:
-        """Return the price of a compute unit, micro-lamports."""
+    @property
+    def most(self) -> int:
+        """The most that a compute unit may cost, micro-lamports."""
+        return self._price.cap if self._price.fixed is None else min(self._price.fixed, self._price.cap)
+
+    async def unit_price(self, accounts: Sequence[Pubkey]) -> int:
+        """Return the price of a compute unit, micro-lamports, of transactions that lock `accounts` for writing."""
         if self._price.fixed is not None:
-            return min(self._price.fixed, self._price.cap)
-        # Every transaction write-locks the payer, which is what they have in common.
-        recent = (await self._rpc.call("get_recent_prioritization_fees", [self._payer.pubkey()])).value
+            return self.most
+        recent = (await self._rpc.call("get_recent_prioritization_fees", list(accounts[:_PRICED_ACCOUNTS]))).value
         fees = sorted(fee.prioritization_fee for fee in recent)
         return min(fees[len(fees) * 3 // 4], self._price.cap) if fees else 0
 

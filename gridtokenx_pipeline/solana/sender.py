@@ -15,38 +15,35 @@ from dataclasses import dataclass, field
 from solana.rpc.commitment import Commitment
 from solders.keypair import Keypair
 
-from .actions import Action, ActionsRefused, Composed, Refusal, in_order
+from .actions import Action, Refusal, in_order
 from .broadcast import STEADY, Broadcast, Pace, SubmissionStalled, all_of
 from .client import RpcPool
 from .funding import ensure_funded
 from .lease import submission_lease
 from .outbox import ActionState, Outbox, Outcome, Signed
-from .packing import Draft, Tables, pack
+from .packing import Draft, Tables, composed_of, pack, portions
 from .profiles import SettlementProfile
 from .rehearsal import FREE, Failure, Price, Rehearsal
 from .tables import LookupTables, Mode
 
 _WAITING: tuple[ActionState, ...] = ("waiting",)
 Progress = Callable[[int, int, str], None]
-WINDOWS_AT_ONCE = 12
-"""Intervals that are brought to their ends before later ones begin.
-
-Programs remember the last 128 things of a meter or seller (`programs/README.md`) and refuse for good what is older than that. An
-hour of 5-minute intervals stays far within, whichever of its transactions expire and have to be sent again.
-"""
 __all__ = ["FREE", "STEADY", "Counts", "Pace", "Price", "Report", "Sender", "SubmissionStalled", "submit_actions"]
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What a submission did. `transactions` landed; of them come fees and compute units. `signed_again` expired before."""
+    """What a submission did. `transactions` landed; of them come fees and compute units. `signed_again` expired before.
+
+    `retries` are transactions that were packed anew, because some of their actions spoiled them or the compute did not last.
+    """
 
     transactions: int = 0
     fee_lamports: int = 0
     compute_units: int = 0
     max_bytes: int = 0
     signed_again: int = 0
-    split: int = 0
+    retries: int = 0
     refused: int = 0
     parked: int = 0
 
@@ -61,10 +58,10 @@ class Report:
 
 @dataclass
 class _Course:
-    """How a submission goes: signatures by action, transactions that were split, and actions that have to wait for the next."""
+    """How a submission goes: signatures by action, transactions packed anew, and actions that have to wait for the next."""
 
     signed: Counter[str] = field(default_factory=Counter)
-    split: int = 0
+    retries: int = 0
     later: set[str] = field(default_factory=set)
 
 
@@ -122,7 +119,7 @@ class Sender:
         async with submission_lease(self._outbox, str(self._payer.pubkey()), wait_s=self._pace.lease_s):
             first = self._outbox.last_attempt()
             await self._broadcast.resolve(self._outbox.open_attempts())
-            for portion in _portions(self._outbox.actions(action_ids=action_ids, states=_WAITING)):
+            for portion in portions(self._outbox.actions(action_ids=action_ids, states=_WAITING)):
                 await self._portion(portion, course, say)
                 if course.later:
                     break
@@ -145,30 +142,25 @@ class Sender:
             await self._stage(left, tables, course, say)
 
     async def _grown(self, waiting: Sequence[Action], say: Progress) -> Tables:
-        composed: list[Composed] = []
-        for kind in dict.fromkeys(action.kind for action in waiting):
-            of_kind = [action for action in waiting if action.kind == kind]
-            try:
-                composed += self._profile.compose(of_kind)
-            except ActionsRefused as found:
-                composed += self._profile.compose([a for a in of_kind if a.action_id not in found.refusals])
+        composed = composed_of(in_order(waiting), self._profile) if self._tables.mode != "never" else []
         return await self._tables.grown(composed, lambda done, total: say(done, total, "lookup tables"))
 
     async def _stage(self, actions: Sequence[Action], tables: Tables, course: _Course, say: Progress) -> None:
         """Bring actions of one stage to their ends, but for those that have to wait."""
-        price = await self._rehearsal.unit_price()
         payer = self._payer.pubkey()
-        packed = pack(in_order(actions), self._profile, payer, tables, price=price)
+        packed = pack(in_order(actions), self._profile, payer, tables, price=self._rehearsal.most)
         self._outbox.park_refused(packed.refused)
         queue = packed.drafts
+        locked = Counter(key for draft in queue for key in draft.writable(payer))
+        price = await self._rehearsal.unit_price([key for key, _ in locked.most_common()])
         while queue:
             now, queue = queue[: self._in_flight], queue[self._in_flight :]
             failures = await self._send(now, price, course)
             for draft, failure in failures:
                 parts = self._judge(draft, failure, course)
-                course.split += len(parts) > 1
-                for half in parts:
-                    found = pack(half, self._profile, payer, tables, price=price)
+                course.retries += bool(parts)
+                for part in parts:
+                    found = pack(part, self._profile, payer, tables, price=self._rehearsal.most)
                     self._outbox.park_refused(found.refused)
                     queue += found.drafts
             failed = {action.action_id for draft, _ in failures for action in draft.actions}
@@ -178,7 +170,7 @@ class Sender:
             if again:
                 # Expired, or not to be judged now: a moment may change that.
                 await asyncio.sleep(self._pace.poll_s)
-                queue += pack(again, self._profile, payer, tables, price=price).drafts
+                queue += pack(again, self._profile, payer, tables, price=self._rehearsal.most).drafts
             done = len(actions) - sum(len(draft.actions) for draft in queue)
             say(done, len(actions), "+".join(dict.fromkeys(action.kind for action in actions)))
 
@@ -252,21 +244,11 @@ class Sender:
             compute_units=sum(attempt.compute_units or 0 for attempt in landed),
             max_bytes=max((len(attempt.raw_tx) for attempt in landed), default=0),
             signed_again=sum(attempt.state == "expired" for attempt in attempts),
-            split=course.split,
+            retries=course.retries,
             refused=states["refused"],
             parked=states["parked"],
         )
         return Report(outcomes, counts)
-
-
-def _portions(actions: Sequence[Action]) -> list[list[Action]]:
-    """Return `actions` in portions of `WINDOWS_AT_ONCE` intervals, the oldest first."""
-    windows = sorted({action.window_start for action in actions})
-    number = {window: place // WINDOWS_AT_ONCE for place, window in enumerate(windows)}
-    portions: dict[int, list[Action]] = {}
-    for action in sorted(actions, key=lambda action: action.window_start):
-        portions.setdefault(number[action.window_start], []).append(action)
-    return list(portions.values())
 
 
 def submit_actions(

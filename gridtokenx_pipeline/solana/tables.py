@@ -42,12 +42,12 @@ class LookupTables:
 
     def __init__(self, rpc: RpcPool, outbox: Outbox, authority: Keypair, *, mode: Mode, poll_s: float = 0.4) -> None:
         self._rpc, self._outbox, self._authority = rpc, outbox, authority
-        self._mode, self._poll_s = mode, poll_s
+        self.mode, self._poll_s = mode, poll_s
         self._cluster: str | None = None
 
     async def known(self) -> Tables:
         """Return the tables there are. Raises what `RpcPool.call` raises."""
-        if self._mode == "never":
+        if self.mode == "never":
             return Tables()
         return Tables({Pubkey.from_string(table): held for table, held in (await self._known()).items()})
 
@@ -59,7 +59,7 @@ class LookupTables:
         """
         tables = await self.known()
         wanted = [key for key in _accounts(composed) if key not in tables]
-        if self._mode == "never" or not wanted or (self._mode == "auto" and len(wanted) + len(tables) < AUTO_FROM):
+        if self.mode == "never" or not wanted or (self.mode == "auto" and len(wanted) + len(tables) < AUTO_FROM):
             return tables
         try:
             await self._add(tables, wanted, landed or (lambda done, total: None))

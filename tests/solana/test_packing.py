@@ -113,9 +113,14 @@ def test_every_action_is_in_one_draft_that_fits_or_is_refused(sizes, price, batc
             assert alone.drafts == []
             assert alone.refused == {each.action_id: packed.refused[each.action_id]}
     for draft, following in zip(packed.drafts, packed.drafts[1:], strict=False):
-        # Full: the next action would not have fitted any more.
-        if draft.actions[0].batch_id == following.actions[0].batch_id and draft.signers == following.signers:
-            more = pack([*draft.actions, following.actions[0]], profile, PAYER.pubkey(), tables, price=price)
+        # Full: the next action, where none was refused in between, would not have fitted any more.
+        last, first = draft.actions[-1], following.actions[0]
+        if (
+            last.batch_id == first.batch_id
+            and actions.index(first) == actions.index(last) + 1
+            and draft.signers == following.signers
+        ):
+            more = pack([*draft.actions, first], profile, PAYER.pubkey(), tables, price=price)
             assert len(more.drafts) == 2
 
 

@@ -156,7 +156,7 @@ async def test_poison_in_a_batched_instruction_is_halved_out(start_node, connect
     (refused,) = [o.action for o in report.outcomes if o.state != "done"]
     assert ":1005:" in refused.values["memo"]
     assert sum(node.memos().values()) == report.counts.transactions <= 4
-    assert report.counts.split == 4
+    assert report.counts.retries == 4
 
 
 async def test_compute_that_runs_out_blames_nobody(start_node, connect, outbox, memos, fast, monkeypatch):

@@ -50,6 +50,23 @@ def pack(actions: Sequence[Action], profile: SettlementProfile, payer: Pubkey, t
     return Packed(drafts, refused)
 
 
+def composed_of(actions: Sequence[Action], profile: SettlementProfile) -> list[Composed]:
+    """Return the instructions of `actions`, of each batch and kind together; those that are none are left out."""
+    groups: dict[tuple[str, str], list[Action]] = {}
+    for action in actions:
+        groups.setdefault((action.batch_id, action.kind), []).append(action)
+    composed: list[Composed] = []
+    for group in groups.values():
+        left = group
+        while left:
+            try:
+                composed += profile.compose(left)
+                break
+            except ActionsRefused as found:
+                left = [action for action in left if action.action_id not in found.refusals]
+    return composed
+
+
 def _groups(actions: Sequence[Action], profile: SettlementProfile) -> Iterator[tuple[tuple[Keypair, ...], list[Action]]]:
     """Actions that may share a transaction, kinds with the same signers after each other."""
     # By kind, since solders derives a public key anew each time it is asked for one.
