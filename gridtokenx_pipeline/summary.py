@@ -32,7 +32,11 @@ class Summary:
     certificate_wh: int
     pending_wh: int
     batches: int
-    signatures: list[str]
+    actions: int
+    actions_done: int
+    transactions: int
+    fee_lamports: int
+    root_signatures: list[str]
 
 
 def landed(warehouse: Warehouse, since: dt.datetime) -> dict[str, Any]:
@@ -69,9 +73,16 @@ def summarize(warehouse: Warehouse, since: dt.datetime, start: dt.datetime, end:
         span,
     ).row(0, named=True)
     transactions = warehouse.query(
-        "SELECT signature FROM settlement.transactions WHERE state = 'confirmed' AND window_start >= ? AND window_start < ? ORDER BY window_start",
+        "SELECT count(*) AS transactions, coalesce(sum(fee_lamports), 0)::BIGINT AS fee_lamports, "
+        "list(signature ORDER BY window_start) FILTER (kind LIKE '%record_batch%' OR kind = 'memo') AS root_signatures "
+        "FROM settlement.transactions WHERE state = 'confirmed' AND window_start >= ? AND window_start < ?",
         span,
-    )
+    ).row(0, named=True)
+    actions = warehouse.query(
+        "SELECT count(*) AS actions, count(*) FILTER (state = 'done') AS actions_done FROM settlement.actions "
+        "WHERE window_start >= ? AND window_start < ?",
+        span,
+    ).row(0, named=True)
     batches = warehouse.query("SELECT count(*) FROM settlement.batches WHERE window_start >= ? AND window_start < ?", span).item()
     return Summary(
         **landed(warehouse, since),
@@ -81,5 +92,6 @@ def summarize(warehouse: Warehouse, since: dt.datetime, start: dt.datetime, end:
         **trades,
         **bundles,
         batches=batches,
-        signatures=transactions["signature"].to_list(),
+        **transactions | {"root_signatures": transactions["root_signatures"] or []},
+        **actions,
     )

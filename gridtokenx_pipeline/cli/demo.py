@@ -304,8 +304,10 @@ def _report(console: Console, stack: Stack, outcomes: tuple[JobOutcome, ...], si
         else "no trades",
         "certificates": f"{s.certificates} bundles, {s.certificate_wh} Wh"
         + (f", {s.pending_wh} Wh pending" if s.pending_wh else ""),
-        "settlement batches": f"{s.batches}, {len(s.signatures)} transactions confirmed",
-        **{f"transaction {i}": signature for i, signature in enumerate(s.signatures, 1)},
+        "settlement batches": str(s.batches),
+        "on chain": f"{s.actions_done} of {s.actions} actions done by {s.transactions} confirmed transactions",
+        "fees": f"{s.fee_lamports} lamports",
+        **{f"root {i}": signature for i, signature in enumerate(s.root_signatures, 1)},
         "checks": f"{sum(check.passed for check in checks)} of {len(checks)} passed"
         + (f"; warnings: {', '.join(warned)}" if warned else ""),
     }

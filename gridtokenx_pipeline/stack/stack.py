@@ -128,6 +128,9 @@ class Stack:
 
         directory = self.settings.solana_dir / "node"
         module = ["gridtokenx_pipeline.solana.node", "--dir", str(directory), "--port", str(self.ports.rpc)]
+        if self.ports.rpc + 1 in (self.ports.ingest, self.ports.dagster):
+            # Where clients look for the websocket, a service of this stack will listen.
+            module += ["--ws-port", str(free_port())]
         return self._service("solana-node", module, healthy)
 
     def _dagster(self) -> Service:

@@ -58,7 +58,10 @@ FIRST_REGISTERS = {
 }
 
 # What names a transaction on the chain differs from run to run; what it carried does not.
-OF_THE_CHAIN = {"settlement.transactions": ("signature", "slot", "compute_units", "size_bytes"), "settlement.actions": ("signature",)}
+OF_THE_CHAIN = {
+    "settlement.transactions": ("signature", "slot", "compute_units", "size_bytes"),
+    "settlement.actions": ("signature",),
+}
 
 
 @dataclass(frozen=True)

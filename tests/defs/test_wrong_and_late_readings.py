@@ -155,7 +155,13 @@ def test_late_readings_become_versions_and_leave_what_is_settled_untouched(late)
     assert late.read(market.TRADES)["version"].unique().to_list() == [1]
     batches = late.read(settlement.BATCHES)
     assert batches.sort("window_start", "version").select("version", "state").rows() == [(1, "confirmed"), (2, "confirmed")] * 2
-    assert len(late.transactions_on_chain()) == len(late.sent_before) + 2
+    actions = late.read(settlement.ACTIONS)
+    assert set(actions["state"]) == {"done"}
+    roots = actions.filter(pl.col("kind") == "record_batch")
+    assert sorted(roots["natural_key"]) == sorted(batches["batch_id"])
+    assert set(roots["signature"]) - set(late.sent_before) == set(
+        roots.join(batches.filter(pl.col("version") == 2), on="batch_id")["signature"]
+    )
 
 
 def test_what_was_known_before_stays_known(late):
