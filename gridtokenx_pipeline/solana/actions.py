@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from solders.instruction import Instruction
 
-from gridtokenx_pipeline.domain.settlement.kinds import SETTLE_POSITION, stage_of
+from gridtokenx_pipeline.domain.settlement.kinds import EXECUTE_TRADE, SETTLE_POSITION, stage_of
 
 Verdict = Literal["done", "refused", "again"]
 
@@ -74,5 +74,13 @@ class ActionsRefused(Exception):
 
 
 def in_order(actions: Sequence[Action]) -> list[Action]:
-    """Return `actions` in the order in which they are sent: by stage, then window, batch, kind and natural key."""
-    return sorted(actions, key=lambda a: (a.stage, a.window_start, a.zone, a.batch_id, a.kind, a.natural_key))
+    """Return `actions` in the order in which they are sent: by stage, then window, batch, kind and natural key.
+
+    Trades of one seller come after each other: they share accounts, and so transactions hold more of them.
+    """
+    return sorted(actions, key=_order)
+
+
+def _order(action: Action) -> tuple[int, dt.datetime, str, str, str, str, str]:
+    seller = action.values.get("seller_meter_id", "") if action.kind == EXECUTE_TRADE else ""
+    return action.stage, action.window_start, action.zone, action.batch_id, action.kind, seller, action.natural_key
