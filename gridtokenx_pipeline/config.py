@@ -254,7 +254,7 @@ class Settlement(_Section):
     rpc_url: str = "http://127.0.0.1:8899"
     more_rpc_urls: tuple[str, ...] = ()
     commitment: Literal["processed", "confirmed", "finalized"] = "confirmed"
-    compute_unit_price_micro_lamports: NotNegative | None = 0
+    compute_unit_price_micro_lamports: NotNegative | None = None
     max_compute_unit_price_micro_lamports: NotNegative = 50_000
     netting_hours: NotNegative = 0
     lookup_tables: Literal["auto", "always", "never"] = "auto"

@@ -17,7 +17,7 @@ from ..partitions import HOURS, window
 from ..resources import Stores
 from ..specs import result, spec, stage
 from . import planning
-from .submission import DONE, actions_from, batch_states, submit, transactions_from, with_outcomes
+from .submission import WAITING, actions_from, batch_states, submit, transactions_from, with_outcomes
 
 
 @stage(
@@ -99,10 +99,12 @@ def submit_actions(context: dg.AssetExecutionContext, stores: Stores) -> dg.Mate
     chain refuses is left with its code (`gridtokenx settle status`), and the rest lands; a check says that something was refused.
     """
     start, end = window(context)
-    # The actions of a net are filed under the start of its period.
+    # The actions of a net are filed under the start of its period; what was retried may be of any hour before.
     start = planning.reaches_back(planning.chain_of(stores.settings), start)
+    retried = {action.action_id: action.window_start for action in stores.outbox.actions(states=("waiting", "sent"))}
+    start = min(start, *retried.values()) if retried else start
     before = stores.warehouse.read_window(settlement.ACTIONS, start, end)
-    waiting = before.filter(pl.col("state") != DONE)
+    waiting = before.filter((pl.col("state") == WAITING) | pl.col("action_id").is_in(list(retried)))
     report = submit(stores, actions_from(waiting), context.log.info) if len(waiting) else None
     known = stores.warehouse.read_window(settlement.TRANSACTIONS, start, end)
     ids = before["batch_id"].unique().to_list()

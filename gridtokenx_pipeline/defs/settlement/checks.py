@@ -68,8 +68,8 @@ def receipts_match_chain(stores: Stores, start: dt.datetime, end: dt.datetime) -
 
 
 @hourly_check(
-    settlement.ACTIONS,
-    also=[settlement.TRANSACTIONS],
+    settlement.TRANSACTIONS,
+    also=[settlement.ACTIONS],
     description="On chain, each meter's interval counted, each trade, mint and retirement happened as it is done, each root is recorded.",
 )
 def chain_state_matches_warehouse(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
@@ -90,8 +90,8 @@ def chain_state_matches_warehouse(stores: Stores, start: dt.datetime, end: dt.da
 
 
 @hourly_check(
-    settlement.ACTIONS,
-    also=[certificates.HOLDINGS],
+    settlement.TRANSACTIONS,
+    also=[settlement.ACTIONS, certificates.HOLDINGS],
     description="Supply of GRID is the energy sold, supply of REC the certificates that are active or locked, less what is not done yet.",
 )
 def supply_equals_ledger(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
@@ -137,7 +137,7 @@ def finalized_in_time(stores: Stores, start: dt.datetime, end: dt.datetime) -> d
     return _read(stores, compare)
 
 
-@hourly_check(settlement.ACTIONS, description="No action was refused by the chain or parked.")
+@hourly_check(settlement.TRANSACTIONS, also=[settlement.ACTIONS], description="No action was refused by the chain or parked.")
 def nothing_refused_or_parked(stores: Stores, start: dt.datetime, end: dt.datetime) -> dg.AssetCheckResult:
     """Name what of the window does not go on without the operator (`gridtokenx settle retry`)."""
     found = stores.warehouse.read(
