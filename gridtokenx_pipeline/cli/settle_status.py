@@ -6,7 +6,8 @@ import asyncio
 import datetime as dt
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,14 +21,29 @@ _SHOWN = 40
 _PATIENCE_S = 3.0
 
 
-def status(data: options.Data = None, config: options.Config = None, json_: options.Json = False) -> None:
+def status(
+    idl: Annotated[
+        Path | None,
+        typer.Option("--idl", help="Say which IDL files of this directory the profile gridtokenx-2026-08 knows."),
+    ] = None,
+    data: options.Data = None,
+    config: options.Config = None,
+    json_: options.Json = False,
+) -> None:
     """Show actions and batches by state, what waits longest, what was refused or parked and why, balances, and today's fees.
 
+    With --idl, whether the IDL files of GridTokenX's deployed programs are those that are known; exit code 1 where one is not.
+
     Example: gridtokenx settle status
+
+    Example: gridtokenx settle status --idl ./target/idl
 
     Example: gridtokenx settle status --json
     """
     settings = options.settings(data, config)
+    if idl is not None:
+        _idls(settings, idl, json_=json_)
+        return
     with settle_chain.explained():
         found = {"profile": settings.settlement.profile, "rpc_url": settings.settlement.rpc_url}
         answer: dict[str, Any] = found | _outbox(settings) | _warehouse(settings) | {"balances": _balances(settings)}
@@ -35,6 +51,15 @@ def status(data: options.Data = None, config: options.Config = None, json_: opti
         typer.echo(json.dumps(answer, indent=2, default=str))
         return
     _print(answer, settings.settlement.min_balance_lamports)
+
+
+def _idls(settings: Settings, directory: Path, *, json_: bool) -> None:
+    from gridtokenx_pipeline.solana.gridtokenx.settlement import BOUND, check_idls
+
+    found = check_idls(directory, settings.settlement.program_ids)
+    typer.echo(json.dumps(found, indent=2) if json_ else "\n".join(f"{name:<14}{said}" for name, said in found.items()))
+    if set(found.values()) != {BOUND}:
+        raise typer.Exit(1)
 
 
 def _outbox(settings: Settings) -> dict[str, Any]:
