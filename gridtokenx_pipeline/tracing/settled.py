@@ -114,10 +114,10 @@ def transaction(row: Row) -> Node:
     """Return the node of a transaction: its receipt."""
     slot = f"slot {row['slot']:,}" if row["slot"] is not None else "no slot"
     error = f", {row['error']}" if row["error"] else ""
-    facts = {
-        name: row[name] for name in ("kind", "slot", "fee_lamports", "compute_units", "state", "error") if row[name] is not None
-    }
-    return Node(TRANSACTION, row["signature"], f"{row['state']} in {slot}{error}", facts)
+    names = ("kind", "actions", "slot", "fee_lamports", "compute_units", "state", "error")
+    facts = {name: row[name] for name in names if row[name] is not None}
+    carried = f"{row['actions']} of {row['kind'].replace('+', ', ')}"
+    return Node(TRANSACTION, row["signature"], f"{row['state']} in {slot}: {carried}{error}", facts)
 
 
 def payload(row: Row) -> dict[str, Any]:
