@@ -32,6 +32,8 @@ RETRY = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, j
 FRESH = dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(hours=1), warn_window=dt.timedelta(minutes=15))
 
 _PASSING = (duckdb.IOException, duckdb.TransactionException, sqlite3.OperationalError, sqlalchemy.exc.OperationalError)
+# By name, so that nothing of them is imported where nothing is submitted.
+_PASSING_NAMES = {"ClientError", "RpcUnavailable", "SolanaRpcException", "SubmissionStalled", "SubmitterBusy"}
 _LASTING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
 
 # Columns that say whose energy, message or decision a row is.
@@ -122,7 +124,7 @@ def passes(error: BaseException) -> bool:
     if isinstance(error, _LASTING):
         return False
     names = {base.__name__ for base in type(error).__mro__}
-    return isinstance(error, (*_PASSING, OSError)) or bool(names & {"ClientError", "RpcUnavailable", "SolanaRpcException"})
+    return isinstance(error, (*_PASSING, OSError)) or bool(names & _PASSING_NAMES)
 
 
 def retried_where_it_helps(body: Callable[..., Any]) -> Callable[..., Any]:

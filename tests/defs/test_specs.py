@@ -12,6 +12,7 @@ from gridtokenx_pipeline.contracts import TABLES, ContractViolation, core, ops
 from gridtokenx_pipeline.defs.lineage import UNTRACED, UPSTREAM, column_lineage, model_lineage
 from gridtokenx_pipeline.defs.specs import RETRY, key, passes, retried_where_it_helps
 from gridtokenx_pipeline.solana.client import RpcUnavailable
+from gridtokenx_pipeline.solana.lease import SubmitterBusy
 from gridtokenx_pipeline.warehouse import WarehouseMissing
 
 BY_KEY = {key(table): table for table in TABLES}
@@ -93,6 +94,7 @@ def test_a_model_is_made_of_the_columns_of_its_name():
         (ConnectionRefusedError("node"), True),
         (TimeoutError(), True),
         (RpcUnavailable("no answer"), True),
+        (SubmitterBusy("another submits"), True),
         (ContractViolation("nulls"), False),
         (WarehouseMissing("none yet"), False),
         (duckdb.BinderException("no such column"), False),
