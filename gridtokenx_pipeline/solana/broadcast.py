@@ -74,7 +74,7 @@ class Broadcast:
                     self._outbox.fail_attempt(attempt.id, error=str(failure))
                     raise
                 self._outbox.fail_attempt(attempt.id, error=str(failure))
-                return _failure(failure.error, attempt)
+                return _failure(failure.error, attempt, None)
         return None
 
     async def resolve(self, attempts: Sequence[Attempt]) -> dict[int, Failure]:
@@ -137,7 +137,7 @@ class Broadcast:
             fee, units = (meta.fee, meta.compute_units_consumed) if meta else (None, None)
             landed.append(Landed(attempt.id, status.slot, fee, units, error_text(status.err)))
             if status.err is not None:
-                failures[attempt.id] = _failure(status.err, attempt)
+                failures[attempt.id] = _failure(status.err, attempt, attempt.signature)
         self._outbox.settle_attempts(landed)
         return hidden
 
@@ -154,12 +154,15 @@ class Broadcast:
                 pass  # the next round sends again; the statuses alone decide
 
 
-def _failure(error: Any, attempt: Attempt) -> Failure:
-    """What `error` says of the attempt's draft, whose instructions come after those of the compute budget."""
+def _failure(error: Any, attempt: Attempt, landed: str | None) -> Failure:
+    """What `error` says of the attempt's draft, whose instructions come after those of the compute budget.
+
+    `landed` is its signature, where it landed.
+    """
     message = VersionedTransaction.from_bytes(attempt.raw_tx).message
     keys = message.account_keys
     budgets = sum(keys[one.program_id_index] == COMPUTE_BUDGET for one in message.instructions)
-    return failure_of(error, 1 if budgets > 1 else 0, attempt.signature)
+    return failure_of(error, 1 if budgets > 1 else 0, landed, limited=True)
 
 
 async def all_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -48,12 +48,16 @@ FREE = Price()
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a transaction is refused: by which of its composed instructions (null: by the transaction), and with which code."""
+    """Why a transaction is refused: by which of its composed instructions (null: by the transaction), and with which code.
+
+    `signature` is of one that landed. `limited` says that it had the compute limit of a rehearsal, not the most there is.
+    """
 
     error: str
     index: int | None = None
     code: int | None = None
     signature: str | None = None
+    limited: bool = False
 
     @property
     def exhausted(self) -> bool:
@@ -61,15 +65,16 @@ class Failure:
         return any(name in self.error for name in _EXHAUSTED)
 
 
-def failure_of(error: Any, price: int, signature: str | None = None) -> Failure:
+def failure_of(error: Any, price: int, signature: str | None = None, *, limited: bool = False) -> Failure:
     """Return what solders' transaction error says of a draft that was sent with a compute budget at `price`."""
     form, text = error_json(error), error_text(error) or ""
+    place: int | None = None
+    code = None
     if isinstance(form, dict) and "InstructionError" in form:
         index, inner = form["InstructionError"]
         place = index - len(budget(0, price))
         code = inner.get("Custom") if isinstance(inner, dict) else None
-        return Failure(text, place if place >= 0 else None, code, signature)
-    return Failure(text, None, None, signature)
+    return Failure(text, place if place is not None and place >= 0 else None, code, signature, limited)
 
 
 def stop_unless_of_actions(error: Any, payer: str) -> None:

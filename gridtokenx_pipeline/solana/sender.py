@@ -217,7 +217,7 @@ class Sender:
             middle = len(draft.actions) // 2
             return [list(draft.actions[:middle]), list(draft.actions[middle:])]
         (action,) = blamed
-        if failure.exhausted and failure.signature is not None:
+        if failure.exhausted and failure.limited:
             # Others came between rehearsal and landing; the next rehearsal finds what it takes now.
             return [list(draft.actions)]
         others = [one for one in draft.actions if one is not action]

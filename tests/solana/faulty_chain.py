@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx2
+import sqlalchemy as sa
 from solders.transaction import VersionedTransaction
 from tenacity import wait_none
 
@@ -95,6 +96,9 @@ class CrashingOutbox(Outbox):
     def __init__(self, url: str, chain: FaultyChain) -> None:
         super().__init__(url)
         self._chain = chain
+        # What dies is a process and not the machine, so nothing has to wait for the disk.
+        self.engine.dispose()
+        sa.event.listen(self.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
 
     def record_attempts(self, signed: Sequence[Signed]) -> list[Attempt]:
         made = super().record_attempts(signed)

@@ -37,7 +37,7 @@ from gridtokenx_pipeline.solana.wallets import wallets_of
 
 END = dt.datetime(2026, 11, 22, 20, tzinfo=dt.UTC)
 AT_ONCE = Pace(poll_s=0, rebroadcast_s=0, wait_s=30, lease_s=5)
-INTERVALS, PORTION, LOST_OUTBOXES = 1000, 50, (150, 350)
+INTERVALS, PORTION, LOST_OUTBOXES = 1000, 50, (100, 250)
 
 
 class Drill:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from gridtokenx_pipeline.solana.actions import Refusal
 from gridtokenx_pipeline.solana.lease import SubmitterBusy, submission_lease
 from gridtokenx_pipeline.solana.outbox import Landed, Outbox, OutboxConflict, Signed
-from gridtokenx_pipeline.solana.outbox.tables import ATTEMPTS, CARRIED
+from gridtokenx_pipeline.solana.outbox.tables import ATTEMPTS, CARRIED, metadata
 
 
 def record(outbox, *actions, signature="s1"):
@@ -151,6 +151,33 @@ def test_survives_reopening_beside_an_old_outbox_and_refuses_memory(tmp_path, me
     second.close()
     with pytest.raises(ValueError, match="outlive"):
         Outbox("sqlite://")
+
+
+def test_tables_and_their_one_live_transaction_are_valid_for_postgresql():
+    statements = []
+    engine = sa.create_mock_engine("postgresql://", lambda sql, *_: statements.append(str(sql.compile(dialect=engine.dialect))))
+    metadata.create_all(engine, checkfirst=False)
+    assert any("CREATE UNIQUE INDEX chain_actions_one_live" in sql and "WHERE live IS true" in sql for sql in statements)
+
+
+def test_what_is_asked_for_by_key_is_found_by_key(outbox, memos):
+    """However many wait: SQLite would read them all for each transaction."""
+    many = memos(3)
+    outbox.enqueue(many)
+    plans = []
+
+    def explain(connection, _cursor, statement, parameters, *_):
+        if "chain_actions.state" in statement and statement.startswith(("SELECT", "UPDATE")):
+            rows = connection.connection.driver_connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.append(" ".join(row[-1] for row in rows))
+
+    sa.event.listen(outbox.engine, "before_cursor_execute", explain)
+    outbox.actions(action_ids=[many[0].action_id], states=["waiting"])
+    outbox.actions(batch_ids=[many[0].batch_id], states=["waiting"])
+    land(outbox, record(outbox, many[0]))
+    assert len(plans) == 4
+    assert not [plan for plan in plans if "chain_actions_by_state" in plan]
+    assert all("SEARCH" in plan for plan in plans)
 
 
 async def test_lease_excludes_per_payer_and_waits(tmp_path, outbox):

@@ -11,14 +11,20 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from solana.rpc.commitment import Confirmed
+from solana.rpc.models import TxOpts
 from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from gridtokenx_pipeline.solana.actions import Action, ActionsRefused, Composed, Refusal
-from gridtokenx_pipeline.solana.packing import Tables, pack
+from gridtokenx_pipeline.solana.client import RpcRefused
+from gridtokenx_pipeline.solana.funding import ensure_funded
+from gridtokenx_pipeline.solana.packing import Draft, Tables, pack
 from gridtokenx_pipeline.solana.packing.message import MAX_LOCKS, PACKET_BYTES
+from gridtokenx_pipeline.solana.packing.pack import _Packer
+from gridtokenx_pipeline.solana.profiles import MemoProfile
 
 PAYER, SUBMITTER, CERTIFIER = (Keypair.from_seed(hashlib.sha256(name).digest()) for name in (b"p", b"s", b"c"))
 PROGRAM = Pubkey(hashlib.sha256(b"program").digest())
@@ -136,6 +142,38 @@ def test_the_limit_of_bytes_is_met_exactly():
     packed = pack([action("record_batch", "a", bytes=room + 1)], Sized(), PAYER.pubkey(), Tables())
     assert packed.drafts == []
     assert "1232 bytes" in packed.refused["record_batch:a"].reason
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 400), min_size=1, max_size=40), st.integers(-3, 60), st.booleans())
+def test_most_is_found_from_any_guess(sizes, guess, batched):
+    readings = [action("submit_energy_reading", str(n), accounts=[n], bytes=size) for n, size in enumerate(sizes)]
+    profile = Sized(("submit_energy_reading",) if batched else ())
+    packer = _Packer(profile, PAYER.pubkey(), Tables(), 0, (SUBMITTER,))
+    count, draft = packer.most(readings, guess)
+    fitting = [n for n in range(1, len(sizes) + 1) if packer._draft(readings[:n]).fits(PAYER.pubkey(), 0)]
+    assert fitting == list(range(1, count + 1))
+    assert (draft.actions if draft else ()) == tuple(readings[:count])
+
+
+async def test_a_node_takes_exactly_what_fits(start_node, connect):
+    """1,232 bytes are taken, one more is not."""
+    node, memo = await start_node(), MemoProfile(PAYER.pubkey())
+    rpc = connect(node.url)
+    await ensure_funded(rpc, PAYER.pubkey())
+    blockhash = (await rpc.call("get_latest_blockhash", Confirmed)).value.blockhash
+
+    def draft_of(size):
+        (composed,) = memo.compose([action("memo", "m", memo="x" * size)])
+        return Draft((), (composed,), (), ())
+
+    room = max(size for size in range(900, 1232) if draft_of(size).fits(PAYER.pubkey(), 0))
+    taken, refused = (bytes(draft_of(size).signed(PAYER, 1_400_000, 0, blockhash)) for size in (room, room + 1))
+    assert (len(taken), len(refused)) == (PACKET_BYTES, PACKET_BYTES + 1)
+    options = TxOpts(preflight_commitment=Confirmed)
+    await rpc.call_once("send_raw_transaction", taken, options)
+    with pytest.raises(RpcRefused, match="too large"):
+        await rpc.call_once("send_raw_transaction", refused, options)
 
 
 def test_a_table_makes_room_until_the_locks_bind():

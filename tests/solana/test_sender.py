@@ -7,7 +7,7 @@ import dataclasses
 import json
 
 import pytest
-from solders.instruction import Instruction
+from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 
 from gridtokenx_pipeline.solana.actions import ActionsRefused, Composed, Refusal
@@ -139,6 +139,19 @@ async def test_what_was_there_is_done_and_what_comes_too_early_waits(start_node,
     assert node.memos() == once(many[:1])
 
 
+class Unsigned(MemoProfile):
+    """The memo of somebody who does not sign, which the memo program refuses with a plain error."""
+
+    def compose(self, actions):
+        stranger = AccountMeta(Keypair.from_seed(bytes(32)).pubkey(), is_signer=False, is_writable=False)
+        return [
+            Composed(Instruction(one.instruction.program_id, one.instruction.data, [stranger]), one.actions)
+            if ":1001:" in one.actions[0].values["memo"]
+            else one
+            for one in super().compose(actions)
+        ]
+
+
 class Batched(MemoProfile):
     """All memos in one instruction, which is poison where one of them is; nobody says which."""
 
@@ -244,7 +257,8 @@ async def test_expired_blockhash_is_signed_anew_only_after_expiry(start_node, co
 class Swallow:
     """Stands before an `RpcPool` and loses the first `sends` transactions; `crash` raises at a named call instead."""
 
-    def __init__(self, rpc, *, sends=0, crash=None, after=False):
+    def __init__(self, rpc, *, sends=0, crash=None, after=False, kind=None):
+        self.kind = kind or Crash
         self.rpc, self.urls, self.sends, self.crash, self.after = rpc, rpc.urls, sends, crash, after
 
     async def call(self, method, *arguments, **options):
@@ -258,10 +272,10 @@ class Swallow:
 
     async def _through(self, call, method, *arguments, **options):
         if method == self.crash and not self.after:
-            raise Crash(method)
+            raise self.kind(method)
         result = await call(method, *arguments, **options)
         if method == self.crash:
-            raise Crash(method)
+            raise self.kind(method)
         return result
 
 
@@ -291,6 +305,48 @@ async def test_resumes_after_a_crash(start_node, connect, outbox, memos, fast, c
     assert node.memos() == once(many)
     if signed:
         assert {o.signature for o in report.outcomes} == signed, "bytes that are still valid are sent again, not signed anew"
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "get_balance",
+        "simulate_transaction",
+        "get_latest_blockhash",
+        "get_epoch_info",
+        "get_signature_statuses",
+        "get_transaction",
+    ],
+)
+async def test_goes_on_after_every_endpoint_was_unavailable(start_node, connect, outbox, memos, fast, method):
+    node, payer, many = await start_node(slot_ms=20), Keypair(), memos(5)
+    rpc = connect(node.url)
+    await ensure_funded(rpc, payer.pubkey())
+    down = Swallow(rpc, crash=method, kind=RpcUnavailable)
+    with pytest.raises(RpcUnavailable, match=method):
+        await sender_of(down, outbox, payer, fast, check_funds=True).submit(many)
+    assert set(outbox.counts()) <= {"waiting", "sent"}
+    report = await sender_of(rpc, outbox, payer, fast).submit(many)
+    assert {o.state for o in report.outcomes} == {"done"}
+    assert node.memos() == once(many)
+
+
+async def test_what_only_the_preflight_refuses_has_no_signature(start_node, connect, outbox, memos, fast, monkeypatch):
+    """The chain changed after the rehearsal. A transaction that was refused before it was sent on is nowhere on chain."""
+    node, payer, many = await start_node(), Keypair(), in_one_batch(memos(2))
+    rpc = connect(node.url)
+    await ensure_funded(rpc, payer.pubkey())
+
+    async def limit(rehearsal, draft, price):
+        return 200_000
+
+    monkeypatch.setattr("gridtokenx_pipeline.solana.rehearsal.Rehearsal.limit", limit)
+    report = await sender_of(rpc, outbox, payer, fast, profile=Unsigned(payer.pubkey())).submit(many)
+    told = {o.action.action_id: (o.state, o.signature) for o in report.outcomes}
+    assert told[many[1].action_id] == ("refused", None)
+    assert told[many[0].action_id][0] == "done"
+    assert sorted(a.state for a in outbox.attempts()) == ["confirmed", "failed"]
+    assert node.memos() == once(many[:1])
 
 
 async def test_drain_takes_up_what_an_earlier_run_left(start_node, connect, outbox, memos, fast):

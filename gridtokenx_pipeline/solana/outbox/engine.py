@@ -1,11 +1,15 @@
-"""Connecting to the outbox's database."""
+"""Connecting to the outbox's database, and asking it for much."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
+
+_T = TypeVar("_T")
+_CHUNK = 400  # of the parameters that a statement may have: 999 in older SQLite
 
 
 def open_engine(url: sa.URL) -> sa.Engine:
@@ -28,3 +32,9 @@ def _tune_sqlite(connection: Any, _record: Any) -> None:
     for pragma in ("busy_timeout = 30000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def chunks(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """Yield `values` in parts that a statement can name."""
+    for start in range(0, len(values), _CHUNK):
+        yield values[start : start + _CHUNK]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,12 +17,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gridtokenx_pipeline import clock
 
 from ..actions import Action, Refusal, in_order
-from .engine import open_engine
+from .engine import chunks, open_engine
 from .records import Attempt, Landed, OutboxConflict, Outcome, Signed
-from .tables import ACTIONS, ATTEMPTS, CARRIED, LOOKUP_TABLES, ActionState, AttemptState, metadata
+from .tables import ACTIONS, ATTEMPTS, CARRIED, LOOKUP_TABLES, ActionState, AttemptState, in_states, metadata
 
-_T = TypeVar("_T")
-_CHUNK = 400
 _ACTION = ("action_id", "batch_id", "zone", "window_start", "kind", "natural_key", "arguments")
 _STUCK: tuple[ActionState, ...] = ("refused", "parked")
 
@@ -56,17 +54,18 @@ class Outbox:
         now, added = clock.now(), 0
         insert = sqlite.insert if self.engine.dialect.name == "sqlite" else postgresql.insert
         with self.engine.begin() as connection:
-            for chunk in _chunks(list(wanted.values())):
+            for chunk in chunks(list(wanted.values())):
                 query = sa.select(ACTIONS.c.action_id, ACTIONS.c.payload_sha256).where(
                     ACTIONS.c.action_id.in_([action.action_id for action in chunk])
                 )
                 stored = dict(connection.execute(query).tuples().all())
+                digests = {action.action_id: action.payload_sha256 for action in chunk}
                 for action in chunk:
-                    if stored.get(action.action_id, action.payload_sha256) != action.payload_sha256:
+                    if stored.get(action.action_id, digests[action.action_id]) != digests[action.action_id]:
                         raise OutboxConflict(f"action {action.action_id} is in the outbox with another payload")
                 rows = [
-                    {name: getattr(action, name) for name in (*_ACTION, "payload_sha256")}
-                    | {"state": "waiting", "created_at": now, "updated_at": now}
+                    {name: getattr(action, name) for name in _ACTION}
+                    | {"payload_sha256": digests[action.action_id], "state": "waiting", "created_at": now, "updated_at": now}
                     for action in chunk
                     if action.action_id not in stored
                 ]
@@ -95,7 +94,8 @@ class Outbox:
         """Return how actions stand, in the order they are sent: all, or those of these ids, batches and states."""
         query = sa.select(ACTIONS)
         if states is not None:
-            query = query.where(ACTIONS.c.state.in_(list(states)))
+            by_key = action_ids is not None or batch_ids is not None
+            query = query.where(in_states(states) if by_key else ACTIONS.c.state.in_(list(states)))
         rows = self._select(query, ((ACTIONS.c.action_id, action_ids), (ACTIONS.c.batch_id, batch_ids)))
         found = {
             row["action_id"]: Outcome(
@@ -242,7 +242,7 @@ class Outbox:
         parts = [query]
         for column, keys in limits:
             if keys is not None:
-                parts = [part.where(column.in_(chunk)) for part in parts for chunk in _chunks(list(dict.fromkeys(keys)))]
+                parts = [part.where(column.in_(chunk)) for part in parts for chunk in chunks(list(dict.fromkeys(keys)))]
         with self.engine.begin() as connection:
             rows = [dict(row) for part in parts for row in connection.execute(part).mappings()]
         return iter(rows)
@@ -264,10 +264,10 @@ class Outbox:
         return sum(
             connection.execute(
                 ACTIONS.update()
-                .where(ACTIONS.c.action_id.in_(chunk), ACTIONS.c.state.in_(from_states))
+                .where(ACTIONS.c.action_id.in_(chunk), in_states(from_states))
                 .values(updated_at=clock.now(), **values)
             ).rowcount
-            for chunk in _chunks(list(action_ids))
+            for chunk in chunks(list(action_ids))
         )
 
     def _settle(
@@ -291,8 +291,3 @@ class Outbox:
         self._move_in(connection, ids, ("sent",), of_actions)
         if state != "confirmed":
             connection.execute(CARRIED.update().where(CARRIED.c.attempt_id == attempt_id).values(live=False))
-
-
-def _chunks(values: list[_T]) -> Iterator[list[_T]]:
-    for start in range(0, len(values), _CHUNK):
-        yield values[start : start + _CHUNK]
