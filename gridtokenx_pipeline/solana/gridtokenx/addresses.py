@@ -26,7 +26,8 @@ def _fixed(address: str) -> Pubkey:
 
 
 @lru_cache(maxsize=65_536)
-def _find(seeds: tuple[bytes, ...], program: Pubkey) -> Pubkey:
+def derived(seeds: tuple[bytes, ...], program: Pubkey) -> Pubkey:
+    """Return the program-derived address of `seeds`."""
     # Kept, as most accounts are the same in every instruction and a meter's are in every window.
     return Pubkey.find_program_address(list(seeds), program)[0]
 
@@ -68,12 +69,12 @@ class Addresses:
             return self._ata(account.ata)
         if account.pda is not None:
             seeds = tuple(self._seed(seed) for seed in account.pda)
-            return _find(seeds, self.programs[account.program or self.own_program])
+            return derived(seeds, self.programs[account.program or self.own_program])
         return self._given(account.role or account.given or "")
 
     def _ata(self, ata: Ata) -> Pubkey:
         owner, token_program, mint = (bytes(self._key(name)) for name in (ata.owner, ata.token_program, ata.mint))
-        return _find((owner, token_program, mint), ASSOCIATED_TOKEN_PROGRAM_ID)
+        return derived((owner, token_program, mint), ASSOCIATED_TOKEN_PROGRAM_ID)
 
     def _seed(self, seed: str) -> bytes:
         kind, _, name = seed.partition(":")

@@ -65,9 +65,10 @@ class Draft:
         return MessageV0.try_compile(payer, instructions, list(self.tables), blockhash)
 
     def signed(self, payer: Keypair, limit: int, price: int, blockhash: Hash) -> VersionedTransaction:
-        """Return the signed transaction."""
+        """Return the signed transaction. Of `signers`, those sign whom its instructions name."""
         message = self.message(payer.pubkey(), limit, price, blockhash)
-        keys = {key.pubkey(): key for key in (payer, *self.signers)}
+        named = set(message.account_keys[: message.header.num_required_signatures])
+        keys = {address: key for key in (payer, *self.signers) if (address := key.pubkey()) in named}
         return VersionedTransaction(message, list(keys.values()))
 
     def unsigned(self, payer: Pubkey, limit: int, price: int, blockhash: Hash) -> VersionedTransaction:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import struct
 from collections import Counter
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from deployed_chain import DeployedChain
 from deployed_idls import deployed_idls
 from solders.hash import Hash
 from solders.pubkey import Pubkey
@@ -22,6 +21,7 @@ from gridtokenx_pipeline.cli import app
 from gridtokenx_pipeline.domain.ids import iso
 from gridtokenx_pipeline.solana.actions import Action, ActionsRefused
 from gridtokenx_pipeline.solana.gridtokenx.settlement import DeployedProfile, check_idls
+from gridtokenx_pipeline.solana.gridtokenx.terms import certificate_id
 from gridtokenx_pipeline.solana.idl import BindingError
 from gridtokenx_pipeline.solana.keys import role_key
 from gridtokenx_pipeline.solana.outbox import Outbox
@@ -29,11 +29,11 @@ from gridtokenx_pipeline.solana.packing import Tables, pack
 from gridtokenx_pipeline.solana.profiles.choice import profile_of
 from gridtokenx_pipeline.solana.programs.addresses import identifier
 from gridtokenx_pipeline.solana.sender import Pace, submit_actions
+from gridtokenx_pipeline.solana.wallets import wallets_of
 
 START = dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC)
 SECONDS = 900
 METERS = [f"AMI_METER_STANFORD_ENG_{number:03d}" for number in range(30)]
-CLOCK = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
 
 
 @pytest.fixture
@@ -50,47 +50,9 @@ def profile(settings) -> DeployedProfile:
     return found
 
 
-class Chain:
-    """Answers `get_multiple_accounts` with accounts as the deployed programs write them."""
-
-    def __init__(self, profile: DeployedProfile, settings: Any, now: dt.datetime, **rules: int) -> None:
-        self.programs = profile._profile.programs
-        bridge, validator = role_key(settings, "submitter").pubkey(), role_key(settings, "certifier").pubkey()
-        self.accounts: dict[Pubkey, tuple[Pubkey, bytes]] = {CLOCK: (CLOCK, bytes(32) + struct.pack("<q", int(now.timestamp())))}
-        told = {"max_energy": 1_000_000, "min_interval": 60, "ratio": 1000, "active": 1} | rules
-        self.put(
-            "oracle", "OracleData", (b"oracle_data",), bytes(bridge), bytes(bridge), 0, 0, 0, 0, 0, told["max_energy"], 0, 0, 0, 0, 0, 0,
-            told["min_interval"], told["ratio"], told["active"], 1, 0, b"\0", layout="32s32sQqqqQQQQqQQqHHBBB1s",
-        )  # fmt: skip
-        self.put(
-            "energy_token", "TokenInfo", (b"token_info_2022",), bytes(bridge), bytes(32), bytes(32), bytes(32), 0, 0,
-            bytes(validator) + bytes(128), 1, bytes(7), layout="32s32s32s32sQq160sB7s",
-        )  # fmt: skip
-
-    def put(self, program: str, name: str, seeds: tuple[bytes, ...], *values: Any, layout: str) -> None:
-        owner = self.programs[program].program_id
-        discriminator = self.programs[program].idl.accounts[name]
-        address = Pubkey.find_program_address(list(seeds), owner)[0]
-        self.accounts[address] = (owner, discriminator + struct.pack(f"<{layout}", *values))
-
-    def counted(self, meter: str, at: dt.datetime) -> None:
-        padded = meter.encode().ljust(32, b"\0")
-        seconds = int(at.timestamp())
-        self.put(
-            "oracle", "MeterState", (b"meter", meter.encode()), padded, len(meter), 255, 0, 1, 1, 1, 1, seconds, 1, seconds,
-            layout="32sBBiQQQQqQq",
-        )  # fmt: skip
-
-    def minted(self, meter: str, at: dt.datetime) -> None:
-        seeds = (b"gen_mint", identifier("meter", meter)[:16], (int(at.timestamp()) * 1000).to_bytes(8, "little"))
-        owner = self.programs["energy_token"].program_id
-        self.accounts[Pubkey.find_program_address(list(seeds), owner)[0]] = (owner, b"any")
-
-    async def call(self, method: str, keys: list[Pubkey], *_: Any) -> Any:
-        assert method == "get_multiple_accounts"
-        assert len(keys) <= 100
-        found = [self.accounts.get(key) for key in keys]
-        return SimpleNamespace(value=[f and SimpleNamespace(owner=f[0], data=f[1]) for f in found])
+def deployed(profile: DeployedProfile, settings: Any, now: dt.datetime, **oracle: int) -> DeployedChain:
+    bridge, validator = (role_key(settings, name).pubkey() for name in ("submitter", "certifier"))
+    return DeployedChain(profile._profile, bridge, validator, now, **oracle)
 
 
 def action(kind: str, key: str, at: dt.datetime = START, **values: Any) -> Action:
@@ -104,6 +66,14 @@ def reading(meter: str, at: dt.datetime = START, produced: int = 1200, consumed:
 
 def mint(meter: str, at: dt.datetime = START, **more: Any) -> Action:
     return action("mint_grid", meter, at, meter_id=meter, energy_wh=300, **more)
+
+
+def certificate(bundle: str, meter: str, energy_wh: int) -> Action:
+    return action("mint_rec", bundle, bundle_id=bundle, meter_id=meter, energy_wh=energy_wh)
+
+
+def wallet_of(settings: Any, meter: str) -> Pubkey:
+    return wallets_of(settings).address(meter)
 
 
 def codes(refusals: Any) -> dict[str, tuple[int | None, str]]:
@@ -136,7 +106,7 @@ async def test_readings_and_mints_are_what_the_idl_says(profile, settings):
 
 async def test_what_the_oracle_takes_is_sent_and_the_rest_is_parked_with_its_code(profile, settings):
     step = dt.timedelta(seconds=SECONDS)
-    chain = Chain(profile, settings, START + 3 * step)
+    chain = deployed(profile, settings, START + 3 * step)
     chain.counted(METERS[1], START + 2 * step)
     chain.counted(METERS[2], START + step)
     chain.counted(METERS[3], START + step - dt.timedelta(seconds=30))
@@ -169,30 +139,114 @@ async def test_what_the_oracle_takes_is_sent_and_the_rest_is_parked_with_its_cod
 
 
 async def test_mints_are_of_quarter_hours_and_once(profile, settings):
-    chain = Chain(profile, settings, START + dt.timedelta(hours=1))
-    chain.minted(METERS[2], START)
-    early = START + dt.timedelta(minutes=5)
-    actions = [mint(METERS[0]), mint(METERS[1], early), mint(METERS[2]), mint(METERS[3], first_window=iso(START))]
-    found = codes(await profile.prepare(chain, actions))
-    assert {name.split("/")[1]: code for name, (code, _) in found.items()} == {METERS[1]: 6010, METERS[3]: None}
+    chain = deployed(profile, settings, START + dt.timedelta(hours=1))
+    chain.minted(METERS[2], START, 300)
+    chain.minted(METERS[3], START, 299)
+    actions = [mint(METERS[0]), mint(METERS[1], START + dt.timedelta(minutes=5)), mint(METERS[2]), mint(METERS[3])]
+    found = await profile.prepare(chain, actions)
+    # The third is there already, as it should be; of the fourth another amount is, and the program would not say so.
+    assert {name.split("/")[1]: refusal.code for name, refusal in found.items()} == {METERS[1]: 6010, METERS[3]: None}
+    assert "minted already" in found[actions[3].action_id].reason
+
+
+async def test_a_netted_mint_is_of_the_quarter_hour_in_which_the_meter_last_sold(profile, settings):
+    chain = deployed(profile, settings, START + dt.timedelta(hours=1))
+    last = iso(START + dt.timedelta(minutes=50))
+    actions = [mint(METERS[0], first_window=iso(START), last_window=last), mint(METERS[0], START + dt.timedelta(minutes=45))]
+    found = await profile.prepare(chain, actions)
+    (composed,) = profile.compose(actions[:1])
+    _, told = profile._profile.programs["energy_token"].coder.decode_instruction(bytes(composed.instruction.data))
+    assert told["window_start_ms"] == int(START.timestamp()) * 1000 + 45 * 60_000
+    # Another mint of the same quarter hour would be taken for the first one.
+    assert list(found) == [actions[1].action_id]
+
+
+async def test_certificates_are_issued_by_two_keys_in_whole_kwh(profile, settings):
+    now = START + dt.timedelta(hours=1)
+    chain = deployed(profile, settings, now)
+    owners = {meter: wallet_of(settings, meter) for meter in METERS[:4]}
+    for meter in METERS[:3]:
+        chain.registered(meter, owners[meter], 250)
+    actions = [
+        certificate("a", METERS[0], 123_456),
+        certificate("b", METERS[0], 127_000),
+        certificate("c", METERS[0], 100_000),
+        certificate("d", METERS[1], 99_999),
+        certificate("e", METERS[2], 100_000),
+        certificate("f", METERS[3], 100_000),
+    ]
+    chain.put(
+        "governance", "ErcCertificate", b"erc_certificate", certificate_id(actions[4]).encode(), owner=owners[METERS[2]], energy_amount=100
+    )  # fmt: skip
+    found = {name.split("/")[1]: (code, name_) for name, (code, name_) in codes(await profile.prepare(chain, actions)).items()}
+    assert found == {
+        "c": (6017, "InsufficientUnclaimedGeneration"),
+        "d": (6005, "BelowMinimumEnergy"),
+        "f": (3007, "AccountOwnedByWrongProgram"),
+    }
+    # The fifth exists: the chain says so again, and that means done. No other is.
+    assert [profile.judge(action, 0, "") for action in actions[:5]] == ["refused"] * 4 + ["done"]
+    payer = role_key(settings, "fee_payer")
+    packed = pack([actions[0], actions[4]], profile, payer.pubkey(), Tables(), price=1000)
+    assert not packed.refused
+    _, told = profile._profile.programs["governance"].coder.decode_instruction(
+        bytes(packed.drafts[0].composed[0].instruction.data)
+    )
+    assert (told["certificate_id"], told["energy_amount"], told["renewable_source"]) == (certificate_id(actions[0]), 123, "solar")
+    for draft in packed.drafts:
+        signed = draft.signed(payer, 200_000, 1000, Hash.default())
+        assert len(bytes(signed)) <= 1232
+        named = {owners[action.values["meter_id"]] for action in draft.actions}
+        assert set(signed.message.account_keys[: len(signed.signatures)]) == named | {
+            payer.pubkey(),
+            role_key(settings, "submitter").pubkey(),
+        }
+
+
+async def test_an_owner_who_keeps_their_wallet_has_to_issue_themselves(settings):
+    owner = Pubkey.new_unique()
+    meters = tuple(m.model_copy(update={"wallet": str(owner)}) if n == 0 else m for n, m in enumerate(settings.meters))
+    own = DeployedProfile(settings.model_copy(update={"meters": meters}), role_key(settings, "fee_payer"))
+    chain = deployed(own, settings, START + dt.timedelta(hours=1))
+    chain.registered(meters[0].id, owner, 250)
+    asked = certificate("a", meters[0].id, 100_000)
+    found = await own.prepare(chain, [asked])
+    assert "has to sign" in found[asked.action_id].reason
+
+
+async def test_a_program_that_is_not_there_is_named(profile, settings):
+    chain = deployed(profile, settings, START + dt.timedelta(hours=1))
+    chain.without("oracle")
+    asked = reading(METERS[0])
+    assert await profile.prepare(chain, [asked]) == {asked.action_id: (None, "the program oracle is not on this cluster")}
+
+
+async def test_a_meter_keeps_its_zone(profile, settings):
+    chain = deployed(profile, settings, START + dt.timedelta(hours=1))
+    chain.counted(METERS[0], START, zone=-1)
+    assert not await profile.prepare(chain, [reading(meter) for meter in METERS])
+    assert chain.calls == 1
+    coder = profile._profile.programs["oracle"].coder
+    composed = profile.compose([reading(METERS[0]), reading(METERS[1])])
+    assert [coder.decode_instruction(bytes(one.instruction.data))[1]["zone_id"] for one in composed] == [-1, 0]
 
 
 async def test_what_has_no_instruction_of_theirs_is_parked(profile, settings):
-    chain = Chain(profile, settings, START + dt.timedelta(hours=1), active=0)
+    chain = deployed(profile, settings, START + dt.timedelta(hours=1), active=0)
+    chain.registered(METERS[0], wallet_of(settings, METERS[0]), 150)
     actions = [
         action("execute_trade", "t", trade_id="t"),
-        action("mint_rec", "small", energy_wh=99_999, meter_id=METERS[0]),
-        action("mint_rec", "large", energy_wh=100_000, meter_id=METERS[0]),
+        certificate("large", METERS[0], 151_000),
         action("retire_rec", "r", energy_wh=1, meter_id=METERS[0]),
         action("settle_position", "p", energy_wh=1, amount_micro=1, meter_id=METERS[0]),
         action("record_batch", "b", memo="gtx1"),
         reading(METERS[0]),
     ]
     found = {name.split("/")[1]: code for name, (code, _) in codes(await profile.prepare(chain, actions)).items()}
-    assert found == {"t": 3012, "small": 6005, "large": None, "r": None, "p": None, METERS[0]: 6002}
+    assert found == {"t": 3007, "large": 6017, "r": None, "p": None, METERS[0]: 6002}
     with pytest.raises(ActionsRefused):
         profile.compose([actions[0]])
-    (memo,) = profile.compose([actions[5]])
+    (memo,) = profile.compose([actions[4]])
     assert memo.instruction.program_id == MEMO_PROGRAM_ID
 
 
@@ -201,6 +255,19 @@ def test_as_many_readings_fit_as_were_counted_beforehand(profile, settings):
     packed = pack([reading(meter) for meter in METERS], profile, payer.pubkey(), Tables(), price=1000)
     assert not packed.refused
     assert [len(draft.actions) for draft in packed.drafts] == [8, 8, 8, 6]
+    assert all(len(bytes(draft.signed(payer, 200_000, 1000, Hash.default()))) <= 1232 for draft in packed.drafts)
+
+
+@pytest.mark.parametrize(("fee_payer", "most"), [("own", 11), ("submitter", 13)])
+def test_a_lookup_table_holds_more(settings, fee_payer, most):
+    paid = settings.settlement.model_copy(update={"fee_payer": fee_payer})
+    settings = settings.model_copy(update={"settlement": paid})
+    payer = role_key(settings, "fee_payer")
+    profile = profile_of(settings, payer)
+    actions = [reading(meter) for meter in METERS]
+    held = {meta.pubkey for one in profile.compose(actions) for meta in one.instruction.accounts if not meta.is_signer}
+    packed = pack(actions, profile, payer.pubkey(), Tables({Pubkey.new_unique(): sorted(held, key=bytes)}), price=1000)
+    assert [len(draft.actions) for draft in packed.drafts] == [most, most, len(METERS) - 2 * most]
     assert all(len(bytes(draft.signed(payer, 200_000, 1000, Hash.default()))) <= 1232 for draft in packed.drafts)
 
 
