@@ -133,13 +133,22 @@ class Sender:
             if self._check_funds:
                 await ensure_funded(self._rpc, self._payer.pubkey())
             stage = min(action.stage for action in waiting)
-            now = [action for action in waiting if action.stage == stage]
+            now = self._together([action for action in waiting if action.stage == stage])
             refused = await self._profile.prepare(self._rpc, now)
             self._outbox.park_refused(refused)
             if tables is None:
                 tables = await self._grown(waiting, say)
             left = [action for action in now if action.action_id not in refused]
             await self._stage(left, tables, course, say)
+
+    def _together(self, actions: list[Action]) -> list[Action]:
+        """Return those of `actions` that may be on their way at once: all, unless the profile wants them window by window."""
+        ordered = getattr(self._profile, "window_by_window", ())
+        if not any(action.kind in ordered for action in actions):
+            return actions
+        # Transactions that are sent at once land in any order.
+        first = min(action.window_start for action in actions)
+        return [action for action in actions if action.window_start == first]
 
     async def _grown(self, waiting: Sequence[Action], say: Progress) -> Tables:
         composed = composed_of(in_order(waiting), self._profile) if self._tables.mode != "never" else []

@@ -49,6 +49,8 @@ class DeployedProfile:
     """
 
     name = "gridtokenx-2026-08"
+    window_by_window = (kinds.SUBMIT_ENERGY_READING,)
+    """The oracle refuses for good what is older than a meter's last reading, so an interval waits for those before it."""
 
     def __init__(self, settings: Settings, payer: Keypair) -> None:
         """Raises `BindingError` and `IdlError` where the IDL files of `settlement.idl_dir` are not those of the profile."""

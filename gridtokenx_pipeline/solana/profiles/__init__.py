@@ -15,7 +15,11 @@ __all__ = ["MemoProfile", "SettlementProfile", "memo_of"]
 
 
 class SettlementProfile(Protocol):
-    """Maps actions to instructions, sees that the chain is ready for them, and reads what the chain answers."""
+    """Maps actions to instructions, sees that the chain is ready for them, and reads what the chain answers.
+
+    It may also have `explain(action, code, error) -> str`, a refusal in words, and `window_by_window`, the kinds of which an
+    interval is sent only when those before it have come to their ends.
+    """
 
     @property
     def name(self) -> str:

@@ -292,6 +292,30 @@ def test_without_the_programs_everything_but_the_memo_is_parked(profile, setting
     outbox.close()
 
 
+def test_a_window_is_sent_when_those_before_it_have_landed(profile, settings):
+    outbox = Outbox(settings.operational_url)
+    landed: list[tuple[int, int]] = []
+
+    class Watched(DeployedProfile):
+        window_by_window = ("record_batch",)
+
+        async def prepare(self, rpc, actions):
+            landed.append((len(actions), outbox.counts().get("done", 0)))
+            return await super().prepare(rpc, actions)
+
+    actions = [
+        action("record_batch", f"{zone}{hour}", START + dt.timedelta(hours=hour), memo=f"gtx1:{zone}{hour}")
+        for hour in (2, 0, 1)
+        for zone in "ab"
+    ]
+    payer = role_key(settings, "fee_payer")
+    watched = Watched(settings, payer)
+    submit_actions(actions, rpc_urls=settings.rpc_urls, outbox=outbox, payer=payer, profile=watched, pace=Pace(poll_s=0.05))
+    assert landed == [(2, 0), (2, 2), (2, 4)]
+    assert profile.window_by_window == ("submit_energy_reading",)
+    outbox.close()
+
+
 def test_idl_files_are_told_apart(tmp_path, settings):
     directory = tmp_path / "idls"
     directory.mkdir()
