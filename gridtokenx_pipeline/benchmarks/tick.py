@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def run() -> dict[str, Any]:
 
     from . import campus_day
 
-    with _node() as url, campus_day.campus(GRIDTOKENX_SETTLEMENT__RPC_URL=url) as settings:
+    with _node() as (url, key), campus_day.campus(GRIDTOKENX_SETTLEMENT__RPC_URL=url, GRIDTOKENX_AUTHORITY_KEY=key) as settings:
         ensure_home(settings)
         from gridtokenx_pipeline.runs import Runner
 
@@ -160,8 +161,8 @@ def _settled(settings: Settings) -> int:
 
 
 @contextmanager
-def _node() -> Iterator[str]:
-    """A local Solana node in a process of its own; its RPC address."""
+def _node() -> Iterator[tuple[str, str]]:
+    """A local Solana node in a process of its own; its RPC address, and the key file of who may set its programs up."""
     with tempfile.TemporaryDirectory(prefix="gridtokenx-bench-node-") as directory:
         command = [
             sys.executable,
@@ -179,7 +180,7 @@ def _node() -> Iterator[str]:
             ready = process.stdout.readline().split()
             if ready[:1] != ["ready"]:
                 raise RuntimeError("the local Solana node did not start")
-            yield ready[1]
+            yield ready[1], str(Path(directory) / "operator.json")
         finally:
             process.terminate()
             process.wait(10)
