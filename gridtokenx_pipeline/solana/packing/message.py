@@ -83,10 +83,14 @@ class Draft:
 
     def fits(self, payer: Pubkey, price: int) -> bool:
         """Whether a network takes it: at most 1,232 bytes, and 64 accounts to lock."""
-        message = self.message(payer, MAX_COMPUTE_UNITS, price, Hash.default())
-        size = 1 + _SIGNATURE_BYTES * message.header.num_required_signatures + len(to_bytes_versioned(message))
-        loaded = sum(len(t.writable_indexes) + len(t.readonly_indexes) for t in message.address_table_lookups)
-        return size <= PACKET_BYTES and len(message.account_keys) + loaded <= MAX_LOCKS
+        return within_limits(self.message(payer, MAX_COMPUTE_UNITS, price, Hash.default()))
+
+
+def within_limits(message: MessageV0) -> bool:
+    """Whether a transaction of `message` has, when it is signed, at most `PACKET_BYTES` bytes and `MAX_LOCKS` accounts."""
+    size = 1 + _SIGNATURE_BYTES * message.header.num_required_signatures + len(to_bytes_versioned(message))
+    loaded = sum(len(t.writable_indexes) + len(t.readonly_indexes) for t in message.address_table_lookups)
+    return size <= PACKET_BYTES and len(message.account_keys) + loaded <= MAX_LOCKS
 
 
 def budget(limit: int, price: int) -> list[Instruction]:

@@ -12,15 +12,13 @@ from solders.message import MessageV0
 from solders.pubkey import Pubkey
 
 from ..client import RpcPool
+from ..packing.message import within_limits
 from ..programs.landing import Landing, LandingFailed, Signed
 from .chain import ACCOUNT_OVERHEAD_BYTES
 
 Progress = Callable[[int, int], None]
 """Called with the transactions of a setup that have landed, and all of them."""
 
-_PACKET_BYTES = 1232
-_LOCKS = 64
-_SIGNATURE_BYTES = 64
 _AT_ONCE = 100  # so that each of them is sent well within the life of its blockhash
 
 
@@ -64,9 +62,7 @@ def pack(units: Iterable[Unit], payer: Pubkey) -> list[Signed]:
 
 
 def _fits(instructions: Sequence[Instruction], payer: Pubkey) -> bool:
-    message = MessageV0.try_compile(payer, list(instructions), [], Hash.default())
-    size = 1 + message.header.num_required_signatures * _SIGNATURE_BYTES + len(bytes(message)) + 1
-    return size <= _PACKET_BYTES and len(message.account_keys) <= _LOCKS
+    return within_limits(MessageV0.try_compile(payer, list(instructions), [], Hash.default()))
 
 
 def _signed(content: tuple[list[Instruction], list[Keypair]], payer: Pubkey) -> Signed:
